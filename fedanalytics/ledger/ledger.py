@@ -1,0 +1,137 @@
+"""The ledger: budgets by name over one store, and its entries."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from types import TracebackType
+from typing import Self
+
+from fedanalytics import _validate
+from fedanalytics.ledger import entries, tables
+from fedanalytics.ledger.budget import Budget, settle
+from fedanalytics.ledger.entries import Entry
+from fedanalytics.ledger.heads import Head
+from fedanalytics.ledger.store import Store, last_head
+from fedanalytics.ledger.terms import Asked
+from fedanalytics.privacy.relations import Relation
+
+_PAGE = 500  # entries read at once: no lock is held while the caller looks at them
+
+
+class Ledger:
+    """An append-only, hash-chained record of what was spent on whom, in one SQLite file.
+
+    Every change is one transaction that is on the disk when the call returns; a process killed at any point loses no
+    entry and frees no budget. Beside ``budget.db`` lie SQLite's own ``-wal`` and ``-shm``, the last head
+    ``budget.db.head`` and large answers in ``budget.db.results/``: keep them together. A database older than the head
+    beside it is refused, because going on with a restored backup would spend twice. Against one who rewrites all of
+    them, publish `head` and hold `verify` to it.
+
+    Threads may share a ledger; processes open the same path, and may fork (a ledger in memory cannot follow).
+
+    Args:
+        path: the file, made if there is none; ":memory:" for tests.
+        timeout: how long to wait for another process that is writing, in seconds.
+        actor: who acts, for the record; the name of the operating system's user unless given.
+
+    Raises:
+        BadArgument: the path cannot be a ledger's.
+        LedgerError: the file cannot be opened as one (see its subclasses).
+
+    Example:
+        >>> with Ledger(":memory:", actor="ada") as ledger:
+        ...     budget = ledger.budget("aircraft", epsilon=3.0, delta=1e-6, unit="tailnum")
+        ...     ledger.budget("aircraft").remaining, ledger.head().seq
+        (Amount(rho=0.18507, epsilon=3, delta=1e-06), 1)
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, timeout: float = 30.0, actor: str | None = None) -> None:
+        self.timeout = float(_validate.positive(timeout=timeout))
+        self.actor = _user() if actor is None else _validate.text(actor=actor)
+        self.store = Store(os.fspath(path), self.timeout)
+
+    @property
+    def path(self) -> str:
+        """The file, as given."""
+        return self.store.path
+
+    def budget(
+        self,
+        name: str,
+        *,
+        epsilon: float | None = None,
+        delta: float | None = None,
+        rho: float | Fraction | None = None,
+        unit: str | None = None,
+        dataset: str | None = None,
+        relation: Relation | None = None,
+        overlap: bool = False,
+    ) -> Budget:
+        """Open a budget, or find it; what it was opened with never changes.
+
+        Args:
+            name: of the budget.
+            epsilon: the cap, with `delta`: the largest rho that implies (epsilon, delta)-DP is granted.
+            delta: of the cap; beside `rho`, only to show epsilons.
+            rho: the cap in zCDP.
+            unit: whose privacy is counted, such as the client column; by default taken from the first session.
+            dataset: the identity of the data; by default taken from the first session.
+            relation: which fleets are neighbours; add-or-remove-one unless given.
+            overlap: allow another budget on the same unit of the same dataset; reports add both.
+
+        Raises:
+            BadArgument: it exists and an argument differs from what it was opened with (both are named); it does not
+                exist and no cap is given; or it shares the data of another budget.
+            LedgerError: the store cannot be written.
+        """
+        asked = Asked(name, epsilon, delta, rho, unit, dataset, relation, overlap)
+        settle(self.store, asked, self.actor)
+        return Budget(self.store, name, self.actor)
+
+    def budgets(self) -> dict[str, Budget]:
+        """All budgets by name."""
+        with self.store.read() as connection:
+            names = [name for name, _, _ in tables.budgets(connection)]
+        return {name: Budget(self.store, name, self.actor) for name in names}
+
+    def entries(self) -> Iterator[Entry]:
+        """All entries, oldest first; unchecked (see `verify`)."""
+        seq = 0
+        while True:
+            with self.store.read() as connection:
+                page = tables.entries_after(connection, seq, _PAGE)
+            yield from (entries.read(*row) for row in page)
+            if len(page) < _PAGE:
+                return
+            seq = page[-1][0]
+
+    def head(self) -> Head:
+        """The head of the chain: publish it, and no past can be rewritten or cut off unseen."""
+        with self.store.read() as connection:
+            return last_head(connection)
+
+    def close(self) -> None:
+        """Let go of the file; closing twice is harmless."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Ledger({self.path!r})"
+
+
+def _user() -> str:
+    """The user's name; its number where no name is known, as in containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return f"uid {os.getuid()}" if hasattr(os, "getuid") else "unknown"

@@ -1,0 +1,158 @@
+"""Replay: what the entries alone say, held against the chain, the rules, the tables and the heads that are known.
+
+Independent of the code that writes: it shares the forms (terms, events, hashes) and takes every decision again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedanalytics.errors import FedAnalyticsError, LedgerCorrupt
+from fedanalytics.ledger import entries, results, tables
+from fedanalytics.ledger.connections import recognise, snapshot, translated
+from fedanalytics.ledger.heads import GENESIS, Head, KeptHead
+from fedanalytics.ledger.ledger import Ledger
+from fedanalytics.ledger.replay import Replay
+from fedanalytics.ledger.results import ResultFiles
+from fedanalytics.ledger.store import extends, outdated
+from fedanalytics.round.canonical import canonical_json
+
+_WAIT = 5.0  # seconds; a reader is kept waiting only while a log is recovered
+_MALFORMED = (FedAnalyticsError, KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+
+
+@dataclass(frozen=True)
+class BudgetState:
+    """What the entries say of a budget: cap and spent in units of 1e-12 rho, and the reservations without an answer."""
+
+    cap: int
+    spent: int
+    open: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A ledger that verified: how many entries, up to which head, and what they add up to."""
+
+    entries: int
+    head: Head
+    budgets: Mapping[str, BudgetState]
+
+
+def verify(ledger: Ledger | str | os.PathLike[str], head: Head | str | None = None) -> Verification:
+    """Read a whole ledger and believe nothing.
+
+    Checked are the chain; each entry against the rules (a cap that keeps its promise, no cost below its event's, no
+    budget over its cap, no key used twice, nothing released after an answer); the balances, reservations and stored
+    answers against the entries; and the chain against the head kept beside the file and the one given. A chain that was
+    rewritten as a whole, with its head file, is seen only by `head`.
+
+    Args:
+        ledger: an open ledger, or the path of one, which is only read.
+        head: a head published earlier, or its text.
+
+    Raises:
+        LedgerCorrupt: something does not verify; the message names the entry.
+        BadArgument: there is no such file, it is another program's, or `head` is no head.
+
+    Example:
+        >>> with Ledger(":memory:") as ledger:
+        ...     budget = ledger.budget("aircraft", rho=0.01)
+        ...     verify(ledger).budgets
+        {'aircraft': BudgetState(cap=10000000000, spent=0, open=())}
+    """
+    known = Head.parse(head) if isinstance(head, str) else head
+    with _source(ledger) as (source, connection):
+        replay = Replay()
+        last = _chain(connection, replay)
+        for earlier in (known, source.kept):
+            if not extends(connection, last, earlier):
+                raise LedgerCorrupt(outdated(source.path, last, earlier or last))
+        _check_budgets(connection, replay)
+        _check_reservations(connection, replay)
+        _check_results(connection, replay, source.files)
+    return Verification(last.seq, last, {name: BudgetState(*replay.state(name)) for name in replay.terms})
+
+
+@dataclass(frozen=True)
+class _Source:
+    path: str
+    kept: Head | None
+    files: ResultFiles | None
+
+
+@contextlib.contextmanager
+def _source(ledger: Ledger | str | os.PathLike[str]) -> Iterator[tuple[_Source, sqlite3.Connection]]:
+    """One moment of a ledger; the kept head is read first, because it may lag behind, never lead."""
+    if isinstance(ledger, Ledger):
+        store = ledger.store
+        source = _Source(store.path, store.kept_head(), store.files)
+        with store.read() as connection:
+            yield source, connection
+    else:
+        path = os.fspath(ledger)
+        source = _Source(path, KeptHead(f"{path}.head").read(), ResultFiles(Path(f"{path}.results")))
+        with translated(path, _WAIT), snapshot(path) as connection:
+            recognise(connection, path)
+            yield source, connection
+
+
+def _chain(connection: sqlite3.Connection, replay: Replay) -> Head:
+    """Replay every entry whose link holds."""
+    last, before = 0, GENESIS
+    for seq, prev, hash_, body in tables.chain(connection):
+        if seq != last + 1:
+            raise LedgerCorrupt(f"entry {last + 1} is missing: entry {seq} follows entry {last}")
+        if prev != before:
+            raise LedgerCorrupt(f"entry {seq} does not follow entry {last}: its prev is not that entry's hash")
+        if entries.chained(before, seq, body) != hash_:
+            raise LedgerCorrupt(f"entry {seq} was changed: its hash is not that of its content")
+        try:
+            replay.take(seq, json.loads(body))
+        except _MALFORMED as error:
+            raise LedgerCorrupt(f"entry {seq} breaks a rule: {_said(error)}") from error
+        last, before = seq, hash_
+    return Head(last, before.hex())
+
+
+def _said(error: BaseException) -> str:
+    return str(error) if isinstance(error, FedAnalyticsError) else f"it is malformed ({error!r})"
+
+
+def _check_budgets(connection: sqlite3.Connection, replay: Replay) -> None:
+    found = {name: (text, spent) for name, text, spent in tables.budgets(connection)}
+    for name in sorted(found.keys() | replay.terms.keys()):
+        text, spent = found.get(name, ("", 0))
+        if name not in replay.terms or text != canonical_json(replay.terms[name].to_json()):
+            raise LedgerCorrupt(f"the terms of budget {name!r} are not those of its open and bind entries")
+        if spent != replay.spent[name]:
+            raise LedgerCorrupt(
+                f"the balance of budget {name!r} is {spent} units, its entries say {replay.spent[name]}"
+            )
+
+
+def _check_reservations(connection: sqlite3.Connection, replay: Replay) -> None:
+    found = {row.id: row for row in tables.reservations(connection)}
+    for id_ in found.keys() | replay.reservations.keys():
+        ours = replay.reservations.get(id_)
+        if found.get(id_) != ours:
+            raise LedgerCorrupt(f"reservation {id_} is not as entry {ours.seq if ours else '(none)'} made it")
+
+
+def _check_results(connection: sqlite3.Connection, replay: Replay, files: ResultFiles | None) -> None:
+    unseen = dict(replay.answers)
+    for row in tables.results(connection):
+        if unseen.pop(row.seq, None) != (row.reservation, row.position, row.digest, row.hash):
+            raise LedgerCorrupt(f"the stored answer of entry {row.seq} is not the one that it committed")
+        try:
+            results.checked(row.hash, row.body, files)
+        except _MALFORMED as error:
+            raise LedgerCorrupt(f"the stored answer of entry {row.seq} does not verify: {_said(error)}") from error
+    if unseen:
+        raise LedgerCorrupt(f"the stored answer of entry {min(unseen)} is missing")

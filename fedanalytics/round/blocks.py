@@ -1,0 +1,142 @@
+"""A round is a tuple of blocks; an answer is one noisy sum per block. No noise, no cost, no place here."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from fedanalytics.errors import BadArgument
+from fedanalytics.privacy.relations import Relation
+from fedanalytics.privacy.sensitivity import Sensitivity
+from fedanalytics.round.canonical import digest
+from fedanalytics.round.estimates import Estimate, Floats, Noise
+from fedanalytics.round.work import Work
+
+Integers: TypeAlias = npt.NDArray[np.int64]
+
+
+class Encoder(Protocol):
+    """A client's value -> a bounded vector of integers, and back from the noisy sum.
+
+    `steps` is the grid: the number of grid steps in the encoder's bound, a power of two, chosen by the trust model
+    between `coarsest` and `finest`. An encoder that counts has ``finest == 1``: its vectors are integers already.
+    """
+
+    @property
+    def columns(self) -> int:
+        """Values per client that it reads: shape (n,) for 1, else (n, columns)."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Coordinates of the vector."""
+        ...
+
+    @property
+    def coarsest(self) -> int:
+        """The smallest `steps` on which rounding still costs nothing that matters."""
+        ...
+
+    @property
+    def finest(self) -> int:
+        """The largest `steps` that makes sense."""
+        ...
+
+    def sensitivity(self, steps: int, relation: Relation) -> Sensitivity:
+        """By how much one client can move the sum, in grid steps, exactly."""
+        ...
+
+    def rows(self, values: npt.NDArray[Any], steps: int) -> Integers:
+        """The vectors of n clients, shape (n, size): the definition."""
+        ...
+
+    def sums(self, values: npt.NDArray[Any], steps: int) -> Integers:
+        """Their exact sum, shape (size,): equal to ``rows(values, steps).sum(axis=0)``, and fast."""
+        ...
+
+    def estimate(self, noisy: Noisy) -> Estimate:
+        """The estimator: what the noisy sum says, in the caller's units."""
+        ...
+
+    def assumed(self, clients: float) -> Floats:
+        """The sum over an assumed, unremarkable fleet, in units of the bound: what a preview is made from."""
+        ...
+
+
+def chunked_sums(encoder: Encoder, values: npt.NDArray[Any], steps: int, clients: int) -> Integers:
+    """The definition of `Encoder.sums`, a block of clients at a time."""
+    total = np.zeros(encoder.size, dtype=np.int64)
+    for start in range(0, len(values), clients):
+        total += encoder.rows(values[start : start + clients], steps).sum(axis=0)
+    return total
+
+
+@dataclass(frozen=True, eq=False)
+class Noisy:
+    """What comes back for one block: the noisy sum in units of the encoder's bound.
+
+    Attributes:
+        values: shape (size,); integers times a power of two, hence exact in float64.
+        noise: the law of the noise in each coordinate, same unit; public.
+    """
+
+    values: Floats
+    noise: Noise
+
+
+@dataclass(frozen=True)
+class Block:
+    """Local work, an encoder with its bound, and the share of the round's cost that it gets."""
+
+    work: Work
+    encoder: Encoder
+    share: Fraction = Fraction(1)
+
+
+@dataclass(frozen=True)
+class Round:
+    """Blocks that are answered together, in one pass over the data.
+
+    Raises:
+        BadArgument: there is no block, or the shares exceed 1.
+    """
+
+    blocks: tuple[Block, ...]
+
+    def __post_init__(self) -> None:
+        if not self.blocks or any(b.share <= 0 for b in self.blocks) or sum(b.share for b in self.blocks) > 1:
+            shares = ", ".join(str(b.share) for b in self.blocks)
+            raise BadArgument(f"a round needs blocks with positive shares that sum to at most 1, got ({shares})")
+
+    @property
+    def digest(self) -> str:
+        """What names this round in the ledger: equal rounds have equal digests, in any process."""
+        return digest(self)
+
+
+Answers: TypeAlias = tuple[Noisy, ...]
+Rounds: TypeAlias = Generator[Round, Answers, Any]
+
+
+@runtime_checkable
+class Query(Protocol):
+    """A frozen question. `shares` of its cost per round are known before the first answer."""
+
+    @property
+    def shares(self) -> tuple[Fraction, ...]:
+        """Fractions of the cost, one per round, summing to 1."""
+        ...
+
+    def rounds(self) -> Rounds:
+        """Yields rounds, is sent their noisy sums, returns the result."""
+        ...
+
+
+def merged(rounds: tuple[Round, ...], shares: tuple[Fraction, ...]) -> Round:
+    """One round of several: the blocks in order, each round's share of the whole applied to its blocks."""
+    return Round(tuple(replace(b, share=b.share * s) for r, s in zip(rounds, shares, strict=True) for b in r.blocks))

@@ -1,0 +1,134 @@
+"""What the caller asked, with a price and a name on it: checked whole before anything is reserved."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import Any, Protocol, runtime_checkable
+
+from fedanalytics import _validate
+from fedanalytics.errors import BadArgument
+from fedanalytics.ledger import Plan
+from fedanalytics.privacy.costs import Cost, cost
+from fedanalytics.privacy.events import Event
+from fedanalytics.privacy.relations import Relation
+from fedanalytics.round.blocks import Query
+from fedanalytics.round.canonical import canonical
+from fedanalytics.round.together import fractions_of
+
+
+@runtime_checkable
+class OwnCost(Protocol):
+    """A query in which its cost stands, such as a traced computation whose releases are noised."""
+
+    def own_cost(self, relation: Relation) -> Cost:
+        """The sum of what its releases cost."""
+        ...
+
+
+@runtime_checkable
+class Bindable(Protocol):
+    """A query with parameters that columns of the fleet may fill."""
+
+    def bound(self, columns: tuple[str, ...]) -> Query:
+        """The query with each parameter bound, or BadArgument naming the one that is not."""
+        ...
+
+
+@dataclass(frozen=True)
+class Order:
+    """One query, its cost and its key.
+
+    Attributes:
+        key: what makes the run idempotent, unique within a budget.
+        trust: the name of the trust model: another one is another question.
+    """
+
+    query: Query
+    cost: Cost
+    key: str
+    trust: str
+
+    @cached_property
+    def events(self) -> tuple[Event, ...]:
+        """What each round may do, by the query's shares."""
+        return tuple(self.cost.event if share == 1 else self.cost.event.part(share) for share in self.query.shares)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What the ledger is asked to reserve."""
+        question = {"query": canonical(self.query), "shares": [str(share) for share in self.query.shares]}
+        return Plan(self.key, question, self.cost.event, self.cost.units, self.trust)
+
+
+def orders(
+    queries: Sequence[Query],
+    *,
+    key: str | Sequence[str] | None,
+    weights: Sequence[float | Fraction] | None,
+    columns: tuple[str, ...],
+    trust: str,
+    relation: Relation,
+    offer: dict[str, Any],
+) -> tuple[Order, ...]:
+    """One order per query. The offered cost is split, by `weights`, among the queries that carry none of their own.
+
+    A list in place of a number is a cost for each query, with None where another form is given.
+
+    Raises:
+        BadArgument: not a query; no cost, two costs, a cost for queries that carry their own; bad weights or keys.
+    """
+    for query in queries:
+        if not isinstance(query, Query):
+            raise BadArgument(f"expected a query such as fa.mean(...) or a traced computation, got {query!r}")
+    if not queries:
+        raise BadArgument("there is no query: give one, or a list of at least one")
+    queries = [query.bound(columns) if isinstance(query, Bindable) else query for query in queries]
+    costs = _costs(queries, weights, relation, offer)
+    return tuple(
+        Order(query, price, name, trust)
+        for query, price, name in zip(queries, costs, _keys(key, len(queries)), strict=True)
+    )
+
+
+def _costs(
+    queries: Sequence[Query], weights: Sequence[float | Fraction] | None, relation: Relation, offer: dict[str, Any]
+) -> list[Cost]:
+    own = {i: query.own_cost(relation) for i, query in enumerate(queries) if isinstance(query, OwnCost)}
+    if len(own) == len(queries):
+        if any(value is not None for value in offer.values()):
+            raise BadArgument("the cost stands in the computation already: leave out rho=, epsilon=, noise_multiplier=")
+        return list(own.values())
+    if any(isinstance(value, list | tuple) for value in offer.values()):
+        return [
+            own.get(i) or cost(**each, relation=relation) for i, each in enumerate(_each(offer, len(queries), weights))
+        ]
+    total = cost(**offer, relation=relation)
+    parts = iter(fractions_of(weights, len(queries) - len(own)))
+    return [own[i] if i in own else total.part(next(parts)) for i in range(len(queries))]
+
+
+def _each(offer: dict[str, Any], count: int, weights: Any) -> list[dict[str, Any]]:
+    """The offer of each query, where costs are given as lists."""
+    for name, value in offer.items():
+        listed = isinstance(value, list | tuple)
+        if (listed and len(value) != count) or (not listed and value is not None):
+            raise BadArgument(f"{name}= must be a list of {count} costs, one for each query, got {value!r}")
+    if weights is not None:
+        raise BadArgument("weights= splits one total; leave it out where each query has its own cost")
+    return [{name: value[i] for name, value in offer.items() if value is not None} for i in range(count)]
+
+
+def _keys(key: str | Sequence[str] | None, count: int) -> list[str]:
+    """A key for each query: the given ones, `key` (numbered from the second on), or fresh random ones."""
+    if key is None:
+        return [os.urandom(16).hex() for _ in range(count)]
+    if isinstance(key, str):
+        _validate.text(key=key)
+        return [key if i == 0 else f"{key}#{i + 1}" for i in range(count)]
+    if len(key) != count or len(set(key)) < count:
+        raise BadArgument(f"key= must be one text, or {count} different ones (one for each query), got {key!r}")
+    return [_validate.text(key=one) for one in key]

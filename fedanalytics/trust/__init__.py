@@ -1,0 +1,10 @@
+"""Who sees what: a trust model prices a round (grid, mechanism, event) and collects it (sum, noise).
+
+Enters: strategies with the two verbs `price` and `collect`. Stays out: what is asked, what it may cost in all, and the
+protocol of secure aggregation itself.
+"""
+
+from fedanalytics.trust.central import Central
+from fedanalytics.trust.priced import Priced, PricedBlock, Trust
+
+__all__ = ["Central", "Priced", "PricedBlock", "Trust"]

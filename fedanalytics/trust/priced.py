@@ -1,0 +1,71 @@
+"""A round with its price on it: per block the grid, the event, and the scale of the noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from fedanalytics.privacy.events import Composed, Event
+from fedanalytics.round.blocks import Block, Integers, Noisy, Round
+from fedanalytics.round.estimates import Noise
+
+
+@dataclass(frozen=True)
+class PricedBlock:
+    """One block, ready to be collected.
+
+    Attributes:
+        steps: grid steps in the encoder's bound.
+        event: what the release of this block is, to an accountant.
+        scale: of the noise, in grid steps (sigma, or b of the two-sided geometric law).
+        law: "gaussian" or "laplace".
+    """
+
+    block: Block
+    steps: int
+    event: Event
+    scale: float
+    law: str
+
+    @property
+    def noise(self) -> Noise:
+        """The noise in units of the encoder's bound."""
+        return Noise(self.scale / self.steps, self.law, 1 / self.steps)
+
+
+@dataclass(frozen=True)
+class Priced:
+    """All blocks of one or several rounds, collected in one pass."""
+
+    parts: tuple[PricedBlock, ...]
+
+    @property
+    def event(self) -> Event:
+        """What the whole release is."""
+        return self.parts[0].event if len(self.parts) == 1 else Composed(tuple(part.event for part in self.parts))
+
+
+class Fleet(Protocol):
+    """Where clients are, as a trust model needs it."""
+
+    def sums(self, blocks: Sequence[Block], steps: Sequence[int]) -> Sequence[Integers]:
+        """Exact integer sums of the encoded contributions, one vector per block."""
+        ...
+
+
+class Trust(Protocol):
+    """Prices a round, collects it."""
+
+    @property
+    def name(self) -> str:
+        """As receipts and ledgers call it."""
+        ...
+
+    def price(self, round_: Round, event: Event) -> Priced:
+        """Chooses grid and noise so that the round costs no more than `event`."""
+        ...
+
+    def collect(self, fleet: Fleet, priced: Priced) -> tuple[Noisy, ...]:
+        """The noisy sums, in units of each encoder's bound."""
+        ...
