@@ -172,7 +172,10 @@ class Budget:
                 self._release(transaction, reservation, reason)
 
     def __repr__(self) -> str:
-        terms, spent = self._state()
+        try:
+            terms, spent = self._state()
+        except LedgerError:  # closed, or out of reach: what is shown in a traceback must not raise
+            return f"Budget({self.name!r})"
         return f"Budget({self.name!r}, {terms.label}, spent rho={units.rho(spent):.6g} of {units.rho(terms.cap):.6g})"
 
     @property

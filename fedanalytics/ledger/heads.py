@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import time
 from dataclasses import dataclass
 
 from fedanalytics.errors import BadArgument, LedgerCorrupt
 
 GENESIS = bytes(32)
 _FORM = re.compile(r"(0|[1-9][0-9]{0,18}):([0-9a-f]{64})")
+PAUSE = 0.01  # seconds until a head that another process is writing is whole
 _WIDTH = 96  # bytes: never shorter than before, so that one write replaces the text as a whole
 
 
@@ -54,7 +56,7 @@ class KeptHead:
     """The head beside a database.
 
     It is written in place, in one write of constant width: creating and renaming a file costs forty times as much, and
-    a write this small is never seen in part after a kill. It is not fsynced and is written after the database, so it
+    a write this small is never left in part by a kill. It is not fsynced and is written after the database, so it
     may lag behind it, never lead.
     """
 
@@ -67,23 +69,26 @@ class KeptHead:
             LedgerCorrupt: the file holds something else.
         """
         try:
-            file = os.open(self.path, os.O_RDONLY)  # on every spend: a third of the time of a file object
-            try:
-                text = os.read(file, 2 * _WIDTH).decode(errors="replace").strip(" \n\0")
-            finally:
-                os.close(file)
+            text = self._text()
+            if text and not _FORM.fullmatch(text):
+                time.sleep(PAUSE)
+                text = self._text()
+            return Head.parse(text) if text else None
         except FileNotFoundError:
             return None
         except OSError as error:
             raise LedgerCorrupt(f"{self.path} cannot be read ({error.strerror}): make it a readable file") from error
-        if not text:
-            return None
-        try:
-            return Head.parse(text)
         except BadArgument as error:
             raise LedgerCorrupt(
                 f"{self.path} is damaged ({error}): compare the ledger with a head that you published, then delete it"
             ) from error
+
+    def _text(self) -> str:
+        file = os.open(self.path, os.O_RDONLY)  # on every spend: a third of the time of a file object
+        try:
+            return os.read(file, 2 * _WIDTH).decode(errors="replace").strip(" \n\0")
+        finally:
+            os.close(file)
 
     def write(self, head: Head) -> None:
         """Keep `head`. A failure is no error: the transaction is done, and an older head is only a weaker guard."""

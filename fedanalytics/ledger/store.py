@@ -21,10 +21,8 @@ from typing import Any
 from fedanalytics.errors import LedgerCorrupt, LedgerError
 from fedanalytics.ledger import entries, tables
 from fedanalytics.ledger.connections import MEMORY, checked_place, opened, translated
-from fedanalytics.ledger.heads import EMPTY, Head, KeptHead
+from fedanalytics.ledger.heads import EMPTY, PAUSE, Head, KeptHead
 from fedanalytics.ledger.results import LARGE, ResultFiles
-
-_PAUSE = 0.01  # seconds between two looks at a head that another process may be writing
 
 
 class Transaction:
@@ -165,7 +163,7 @@ class Store:
         """Refuse a chain that the kept head is no part of."""
         if self._connection is None or extends(self._connection, last, kept):
             return
-        time.sleep(_PAUSE)  # the head may have been read while another process wrote it
+        time.sleep(PAUSE)  # the head may have been read while another process wrote it
         again = self.kept_head()
         if again == kept or not extends(self._connection, last, again):
             raise LedgerCorrupt(outdated(self.path, last, kept or EMPTY))

@@ -235,6 +235,7 @@ class TestClosing:
         for act in (ledger.head, lambda: budget.spent, lambda: ledger.budget("a"), ledger.budgets):
             with pytest.raises(LedgerError, match="was closed"):
                 act()
+        assert repr(budget) == "Budget('a')"
 
     def test_an_interrupt_leaves_no_open_transaction(self, ledger, budget, pay):
         def plans():
