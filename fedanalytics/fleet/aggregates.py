@@ -53,7 +53,9 @@ def _variance(*, sample: bool, root: bool) -> Callable[[Printer, Any], Term]:
 def _extreme(function: str) -> Callable[[Printer, Any], Term]:
     def rule(at: Printer, node: Any) -> Term:
         x = at.inside().term(node.this)
-        x = x if x.kind in {Kind.TEXT, Kind.DATE, Kind.MOMENT} else number(x)
+        x = number(x) if x.kind is Kind.TRUTH else x
+        if at.schema.one_row and x.kind is Kind.NUMBER:
+            return _one(at, x)
         return Term(f"{function}({_finite(x)}){filtered(at.keep)}", x.kind)
 
     return rule

@@ -32,8 +32,11 @@ def connect() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config={"temp_directory": folder})
     weakref.finalize(connection, shutil.rmtree, folder, ignore_errors=True)
     # Before the seal: a timestamp with a zone means the same on every machine; objects are typed by all their values.
-    for setting in ("TimeZone = 'UTC'", "enable_progress_bar = false", "pandas_analyze_sample = 9223372036854775807"):
+    for setting in ("TimeZone = 'UTC'", "pandas_analyze_sample = 9223372036854775807"):
         connection.execute(f"SET {setting}")
+    # A bar would tell how many rows there are. In a notebook that cannot draw one it is off, and may not even be named.
+    if connection.execute("SELECT current_setting('enable_progress_bar')").fetchall()[0][0]:
+        connection.execute("SET enable_progress_bar = false")
     return connection
 
 
@@ -124,6 +127,7 @@ def _numbers(column: Any) -> npt.NDArray[np.float64]:
 
 
 def _texts(column: Any) -> npt.NDArray[np.object_]:
-    values: npt.NDArray[np.object_] = np.ma.filled(column.astype(object), None)
+    values: npt.NDArray[np.object_] = np.ma.getdata(column).astype(object)
+    values[np.ma.getmaskarray(column)] = None  # `filled` takes None for "the default", which is '?'
     values.flags.writeable = False
     return values

@@ -8,9 +8,10 @@ addition does not round at all.
 with |x - h| <= g/2, and ``r = x - h`` is exact.
 *Proof.* x + C lies in [2^52 g, 2^53 g], where neighbouring doubles are g apart: the addition rounds x to a multiple of
 g (ties to even). Both operands of the subtraction are multiples of g, their difference is at most 2^51 g: it is
-representable, so the subtraction is exact. If |x| < g/2 then h = 0 and r = x. Otherwise r is a multiple of the unit in
-the last place of x and not larger than |x|, so it is representable. (ExtractScalar in Rump, Ogita and Oishi, Accurate
-floating-point summation I, SIAM J. Sci. Comput. 31(1), 2008, Lemma 3.3.) ∎
+representable, so the subtraction is exact. For r: if |x| < g/2 then h = 0 and r = x. Otherwise let u be the unit in the
+last place of x. If u > g then x is a multiple of g, h = x and r = 0. If not, x and h are both multiples of u, and so is
+r, with |r| <= g/2 <= |x|: it is representable. ∎ (The idea is ExtractScalar of Rump, Ogita and Oishi, Accurate
+floating-point summation part I, SIAM J. Sci. Comput. 31(1), 2008.)
 
 **Corollary.** If |h| <= 2^30 g for each of at most 2^23 rows, every partial sum, of any rows in any order, is a whole
 number of at most 2^53 steps of g. Doubles hold those exactly, so each addition is exact. ∎

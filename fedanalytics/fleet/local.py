@@ -76,6 +76,7 @@ class Fleet:
         self.population = None if population is None else whole(population=population)
         self._schema, self._open, self._values = schema, engine, values
         self._lock = threading.RLock()
+        self._bound: set[Value] = set()  # what was found to bind already
         self._value = functools.lru_cache(maxsize=4096)(functools.partial(value, schema))
 
     @classmethod
@@ -131,9 +132,8 @@ class Fleet:
     ) -> Fleet:
         """CSV files with a header, read in a stream at every round.
 
-        A column is of the type that its first rows look like if every cell is; otherwise it is text, and an expression
-        may still write ``CAST(column AS DOUBLE)``, which skips what is no number. Client ids keep their leading zeros.
-        Dates are ISO 8601.
+        A column is of a type if every cell is; otherwise it is text, and an expression may still write ``CAST(column
+        AS DOUBLE)``, which skips what is no number. What has leading zeros is text; ids keep them. Dates are ISO 8601.
 
         Args:
             paths: a path or a pattern (``data/*.csv``, ``data/**/*.csv``), or several.
@@ -189,9 +189,11 @@ class Fleet:
                 does not take columns without clients.
         """
         values = self._printed(work)
-        for found in values if self._direct(values) is None else ():
-            with self._lock:
-                self._engine.bind(found)
+        with self._lock:
+            for found in values if self._direct(values) is None else ():
+                if found not in self._bound:
+                    self._engine.bind(found)
+                    self._bound.add(found)
         if isinstance(work, Apply):
             try_without_clients(work, [v.is_text for v in values])
 

@@ -13,7 +13,8 @@ every stored type into one of them by a rule that is total:
 | TIMESTAMP of any precision | TIMESTAMP | to the microsecond; NULL where it does not fit |
 | TIMESTAMP WITH TIME ZONE | TIMESTAMP | in UTC, whatever the machine's zone |
 
-A column of another type (a list, a blob, an interval) exists, and is refused by name when an expression uses it.
+A column of an untyped source in which nothing stands is NULL, and fits everywhere. A column of another type (a list, a
+blob, an interval) exists, and is refused by name when an expression uses it.
 
 Why NaN must be NULL before anything else looks at it: Parquet's row-group statistics may or may not count NaN, so that
 ``x > 5`` would be answered for one client by looking at the rows of others.
@@ -169,6 +170,8 @@ def exposed(name: str, stored: str, raw: str | None = None) -> Column:
         return Column(name, "TIMESTAMP", Kind.MOMENT, f"TRY_CAST({column} AS TIMESTAMP)")
     if stored == "TIMESTAMP WITH TIME ZONE":
         return Column(name, "TIMESTAMP", Kind.MOMENT, f"({column} AT TIME ZONE 'UTC')")
+    if stored == '"NULL"':
+        return Column(name, "VARCHAR", Kind.NOTHING, f"CAST({column} AS VARCHAR)")
     if stored in {"BOOLEAN", "DATE"}:
         return Column(name, stored, Kind(stored), column)
     return Column(name, stored, None, column)

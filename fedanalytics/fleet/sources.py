@@ -98,7 +98,7 @@ def open_csv(paths: tuple[str, ...], client: str, missing: Sequence[str]) -> tup
     what = f"from_csv({', '.join(paths)})"
     if isinstance(missing, str) or not all(isinstance(m, str) for m in missing):
         raise BadArgument(f"missing= must be a sequence of strings, such as ('', 'NA'), got {missing!r}")
-    options = f"header = true, union_by_name = true, nullstr = {_listed(missing)}"
+    options = f"header = true, skip = 0, union_by_name = true, nullstr = {_listed(missing)}"
     relation = f"read_csv({_listed(files)}, {options}, all_varchar = true)"
     try:
         looks = described(connection, f"read_csv({_listed(files)}, {options})")
@@ -147,11 +147,11 @@ def _look(table: Table, client: str) -> str:
         column = quote(name)
         if table.cells or stored == "VARCHAR":
             parts.append(f"coalesce(max(strlen({column})), 0) AS longest{i}")
-        kind = exposed(name, stored).kind
-        if table.cells and kind not in {None, Kind.TEXT}:
-            parts.append(f"count({column}) - count({parsed(column, Kind(kind))}) AS unlike{i}")
+        if table.cells:
+            parts.append(f"count(*) FILTER (WHERE {_unlike(column, _guess(name, stored))}) AS unlike{i}")
     if table.cells:
-        parts.append(f"count_if({key} <> coalesce(CAST(TRY_CAST({key} AS BIGINT) AS VARCHAR), '')) AS not_whole")
+        whole = f"coalesce(CAST(TRY_CAST({key} AS BIGINT) AS VARCHAR), '')"
+        parts.append(f"count(*) FILTER (WHERE {key} <> {whole}) AS not_whole")
     return f"SELECT {', '.join(parts)} FROM {table.relation}"  # noqa: S608 - ours: names in it are quoted
 
 
@@ -162,12 +162,23 @@ def _columns(table: Table, client: str, found: Mapping[str, int]) -> Iterable[Co
         if not table.cells:
             yield exposed(name, stored, _spare(name, table.types) if is_float(stored) else None)
             continue
-        kind = exposed(name, stored).kind or Kind.TEXT
-        kind = Kind.TEXT if found.get(f"unlike{i}") else kind
+        kind = Kind.TEXT if found[f"unlike{i}"] else _guess(name, stored)
         clean = parsed(quote(name), kind)
         if kind is Kind.NUMBER:
             clean = f"CASE WHEN isfinite({clean}) THEN {clean} + 0e0 END"
         yield Column(name, kind.value, kind, clean)
+
+
+def _guess(name: str, stored: str) -> Kind:
+    """What the cells of a CSV column may be: what its first rows look like, or else numbers."""
+    kind = exposed(name, stored).kind
+    return Kind.NUMBER if kind in {None, Kind.TEXT} else Kind(kind)
+
+
+def _unlike(column: str, kind: Kind) -> str:
+    """The condition that a cell is there and is not of a kind; 007 is a text, whose zeros a number would lose."""
+    zeros = f" OR regexp_matches({column}, '^0[0-9]')" if kind is Kind.NUMBER else ""
+    return f"{column} IS NOT NULL AND ({parsed(column, kind)} IS NULL{zeros})"
 
 
 def _key(client: str, stored: str) -> Column:

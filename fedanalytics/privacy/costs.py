@@ -33,10 +33,15 @@ class Cost:
     event: Gaussian | DiscreteLaplace
 
     def part(self, share: Fraction) -> Cost:
-        """The share of it: units floored, noise from the units alone, so that equal prices are equal values."""
+        """The share of it: units floored, noise from the units alone, so that equal prices are equal values.
+
+        Shares of a Gaussian cost are shares of its rho; shares of a pure cost are shares of its epsilon, whose square
+        is charged: the parts of a pure cost are together as pure as the whole.
+        """
         if share == 1:
             return self
-        paid = units.floored(units.PER_UNIT * self.units * share)
+        fraction = share if isinstance(self.event, Gaussian) else share**2
+        paid = units.floored(units.PER_UNIT * self.units * fraction)
         return Cost(paid, replace(self.event, noise_multiplier=_multiplier(paid)))
 
 

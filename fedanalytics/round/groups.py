@@ -82,7 +82,7 @@ class Grouped:
         return chunked_sums(self, values, steps, max(_CHUNK // self.size, 1))
 
     def assumed(self, clients: float) -> Floats:
-        return np.tile(self.inner.assumed(clients / self.groups), self.groups)
+        return np.tile(self.inner.assumed(clients * self.max_groups / self.groups), self.groups)
 
     def estimate(self, noisy: Noisy) -> Estimate:
         """The inner estimate, with a leading axis of groups."""

@@ -6,7 +6,7 @@ depends on their order, and the bound is a fact about integers again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,17 @@ class RecordCounts:
     def estimate(self, noisy: Noisy) -> Additive:
         """The noisy counts of records."""
         return Additive(noisy.values, noisy.noise)
+
+
+@dataclass(frozen=True)
+class RecordCount(RecordCounts):
+    """All of a client's records as one number; values (n,)."""
+
+    size: int = field(default=1, init=False)
+
+    def estimate(self, noisy: Noisy) -> Additive:
+        """The noisy count of records."""
+        return Additive(noisy.values[..., 0], noisy.noise)
 
 
 @dataclass(frozen=True)

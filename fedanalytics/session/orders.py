@@ -31,7 +31,7 @@ class OwnCost(Protocol):
 
 @runtime_checkable
 class Bindable(Protocol):
-    """A query with parameters that columns of the fleet may fill."""
+    """A query with parameters that numeric columns of the fleet may fill."""
 
     def bound(self, columns: tuple[str, ...]) -> Query:
         """The query with each parameter bound, or BadArgument naming the one that is not."""

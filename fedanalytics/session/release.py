@@ -116,8 +116,15 @@ class Release:
         return _plain(low), _plain(high)
 
     def to_pandas(self, confidence: float = 0.95) -> pd.DataFrame:
-        """A row per number: its labels, value, standard_error, lower, upper."""
+        """A row per number: its labels, value, standard_error, lower, upper.
+
+        Raises:
+            BadArgument: a computation's result is several values; take them from `value`.
+        """
         import pandas as pd  # noqa: PLC0415  # slow to import
+
+        if not _numeric(self.value):
+            raise BadArgument("this computation's result is several values; take each from release.value")
 
         values = np.atleast_1d(self.value)
         table = pd.DataFrame({"value": values.ravel()}, index=self._index(values.shape))
@@ -135,13 +142,18 @@ class Release:
         return pd.Index(levels[0]) if len(levels) == 1 else pd.MultiIndex.from_product(levels)
 
     def __repr__(self) -> str:
-        text = np.array2string(np.asarray(self.value), precision=6, threshold=20)
+        numeric = _numeric(self.value)
+        text = np.array2string(np.asarray(self.value), precision=6, threshold=20) if numeric else repr(self.value)
         error = "" if self.standard_error is None else f" ± {_range(self.standard_error)}"
         return f"Release({text}{error}, cost rho={self.cost.rho:.6g})"
 
 
 def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.ndarray | np.generic) and value.ndim == 0 else value
+
+
+def _numeric(value: Any) -> bool:
+    return isinstance(value, int | float | np.ndarray | np.generic)
 
 
 def _range(errors: Any) -> str:

@@ -143,7 +143,7 @@ class Session:
             queries,
             key=key,
             weights=weights,
-            columns=tuple(self.fleet.columns),
+            columns=tuple(name for name, kind in self.fleet.columns.items() if kind == "DOUBLE"),
             trust=self.trust.name,
             relation=self.budget.relation,
             offer=offer,

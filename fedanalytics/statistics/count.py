@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fedanalytics.round.blocks import Encoder
 from fedanalytics.round.one_hot import Present
-from fedanalytics.round.records import RecordCounts
+from fedanalytics.round.records import RecordCount
 from fedanalytics.statistics.statistic import Statistic
 
 
@@ -25,7 +25,7 @@ class Count(Statistic):
 
     @property
     def encoder(self) -> Encoder:
-        return Present() if self.max_records is None else RecordCounts(1, self.max_records)
+        return Present() if self.max_records is None else RecordCount(self.max_records)
 
     @property
     def parts(self) -> tuple[str, ...]:

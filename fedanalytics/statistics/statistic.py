@@ -81,7 +81,8 @@ class Statistic:
         encoder, wheres = self.encoder, self._wheres()
         works = tuple(Sql(part, where, self.magnitude) for where in wheres for part in self.parts)
         if self.groups is not None:
-            encoder = Grouped(encoder, len(self.groups), self.max_groups or len(self.groups))
+            most = len(self.groups) if self.max_groups is None else self.max_groups
+            encoder = Grouped(encoder, len(self.groups), most)
         return Block(works[0] if len(works) == 1 else Stack(works), encoder)
 
     def rounds(self) -> Rounds:

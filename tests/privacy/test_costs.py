@@ -30,6 +30,9 @@ def test_charged_covers_done_whole_and_in_parts(form, weights):
     assert sum(p.units for p in parts) <= whole.units
     assert all(p.event.rho <= Fraction(p.units, units.PER_RHO) for p in parts)
     assert all(p.event.noise_multiplier >= whole.event.noise_multiplier for p in parts)
+    if isinstance(whole.event, DiscreteLaplace):
+        assert sum(p.event.epsilon for p in parts) <= whole.event.epsilon * (1 + Fraction(1, 10**9))
+        assert all(p.event.epsilon <= Fraction(form["epsilon"]) for p in parts)
 
 
 @given(st.floats(min_value=1e-6, max_value=100))

@@ -13,7 +13,7 @@ from fedanalytics.round.ball import Ball
 from fedanalytics.round.groups import Grouped
 from fedanalytics.round.moments import Interval, Moments
 from fedanalytics.round.one_hot import OneHot, OneOf, Present
-from fedanalytics.round.records import RecordCounts, RecordMoments, RecordSum
+from fedanalytics.round.records import RecordCount, RecordCounts, RecordMoments, RecordSum
 
 ENCODERS = [
     Present(),
@@ -30,6 +30,7 @@ ENCODERS = [
     Ball("l2", 2.0, 3),
     Ball("linf", 2.0, 3),
     RecordCounts(3, 5),
+    RecordCount(5),
     RecordSum(Interval(-1.0, 4.0), 3),
     RecordMoments(Moments(0.0, 1.0), 4),
     RecordMoments(Moments(0.0, 1.0, order=2), 4),

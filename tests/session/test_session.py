@@ -342,6 +342,67 @@ def test_two_runs_that_race_for_a_key_agree(session, tmp_path):
     other_ledger.close()
 
 
+@fa.federated_computation(fa.FederatedType(np.float32, fa.CLIENTS))
+def two_numbers(readings):
+    mean = fa.federated_mean(readings, bounds=(0, 110), rho=0.01)
+    return mean, fa.federated_sum(readings > fa.federated_broadcast(mean), bounds=(0, 1), rho=0.005)
+
+
+@fa.federated_computation(fa.FederatedType(np.float32, fa.CLIENTS))
+def average(readings):
+    return fa.federated_mean(readings, bounds=(0, 110), epsilon=0.1)
+
+
+@fa.federated_computation(fa.FederatedType(np.float32, fa.CLIENTS))
+def exact_average(readings):
+    return fa.federated_mean(readings)
+
+
+def test_a_traced_computation_goes_through_the_same_door(session, ledger, values):
+    release = session.run(two_numbers, key="two")
+    mean, above = release.value
+    assert mean == pytest.approx(60, abs=2)
+    assert above == pytest.approx((values > mean).sum(), abs=60)
+    assert session.budget.spent.rho == 0.015 == release.cost.rho
+    assert release.standard_error is None
+    assert "Release((" in repr(release)
+    with pytest.raises(fa.BadArgument, match="several values"):
+        release.to_pandas()
+    head = ledger.head()
+    assert session.run(two_numbers, key="two").value == release.value
+    assert ledger.head() == head
+    estimate = session.run(average)
+    assert estimate.interval(0.999)[0] < 60 < estimate.interval(0.999)[1]
+    assert estimate.cost.event.noise_multiplier == pytest.approx(10)
+
+
+def test_a_computation_beside_statistics_pays_its_own_cost(session):
+    both = session.run([average, fa.count()], rho=0.01)
+    assert [r.cost.rho for r in both] == [0.005, 0.01]
+    with pytest.raises(fa.BadArgument, match="stands in the computation already"):
+        session.run(average, rho=0.1)
+
+
+def test_an_exact_release_is_refused_by_name_and_line(session, ledger):
+    head = ledger.head()
+    with pytest.raises(fa.NotPrivate, match=r"federated_mean at .*test_session\.py:\d+ releases an exact value"):
+        session.run(exact_average)
+    assert ledger.head() == head
+    assert exact_average([60.0, 61.0]) == 60.5
+
+
+def test_a_parameter_is_bound_to_the_only_numeric_column(ledger, values):
+    frame = pd.DataFrame({"c": np.arange(100), "temp": values[:100], "origin": "JFK"})
+    session = fa.Session(fa.Fleet.from_pandas(frame, client="c"), ledger.budget("frame", rho=10.0))
+    assert session.run(average).receipt.query["bindings"] == {"readings": 'avg("temp")'}
+    more = fa.Fleet.from_pandas(frame.assign(hum=1.0), client="c")
+    other = fa.Session(more, ledger.budget("frame"))
+    with pytest.raises(fa.BadArgument, match=r"\.on\(readings="):
+        other.run(average)
+    chosen = other.run(average.on(readings="max(hum)"))
+    assert chosen.receipt.query["bindings"] == {"readings": "max(hum)"}
+
+
 def test_reprs_are_readable(session):
     release = session.run(MEAN, rho=0.01)
     assert repr(release).startswith("Release(")

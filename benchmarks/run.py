@@ -1,0 +1,27 @@
+"""All figures as one table of ratios: ``scripts/bench``, or ``scripts/bench mean`` for the cases with that name."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from cases import CASES
+
+
+def main() -> None:
+    """Prints a Markdown table."""
+    wanted = sys.argv[1:]
+    print("| work | floor or peer, same run | ratio (quartiles) | goal |\n|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for case in CASES:
+            if wanted and not any(word in case.__name__ for word in wanted):
+                continue
+            for row in case(Path(folder)):
+                quartiles = "" if row.spread is None else f" ({row.spread[0]:.2f} to {row.spread[1]:.2f})"
+                mark = "" if row.met else " **missed**"
+                print(f"| {row.work} | {row.floor} | {row.ratio:.2f}{quartiles} | <= {row.goal:g}{mark} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
