@@ -76,8 +76,6 @@ def orders(
 ) -> tuple[Order, ...]:
     """One order per query. The offered cost is split, by `weights`, among the queries that carry none of their own.
 
-    A list in place of a number is a cost for each query, with None where another form is given.
-
     Raises:
         BadArgument: not a query; no cost, two costs, a cost for queries that carry their own; bad weights or keys.
     """
@@ -102,24 +100,9 @@ def _costs(
         if any(value is not None for value in offer.values()):
             raise BadArgument("the cost stands in the computation already: leave out rho=, epsilon=, noise_multiplier=")
         return list(own.values())
-    if any(isinstance(value, list | tuple) for value in offer.values()):
-        return [
-            own.get(i) or cost(**each, relation=relation) for i, each in enumerate(_each(offer, len(queries), weights))
-        ]
     total = cost(**offer, relation=relation)
     parts = iter(fractions_of(weights, len(queries) - len(own)))
     return [own[i] if i in own else total.part(next(parts)) for i in range(len(queries))]
-
-
-def _each(offer: dict[str, Any], count: int, weights: Any) -> list[dict[str, Any]]:
-    """The offer of each query, where costs are given as lists."""
-    for name, value in offer.items():
-        listed = isinstance(value, list | tuple)
-        if (listed and len(value) != count) or (not listed and value is not None):
-            raise BadArgument(f"{name}= must be a list of {count} costs, one for each query, got {value!r}")
-    if weights is not None:
-        raise BadArgument("weights= splits one total; leave it out where each query has its own cost")
-    return [{name: value[i] for name, value in offer.items() if value is not None} for i in range(count)]
 
 
 def _keys(key: str | Sequence[str] | None, count: int) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,8 +21,6 @@ from fedanalytics.session.preview import Preview, error_of, rehearsed
 from fedanalytics.session.release import Price, Receipt, Release
 from fedanalytics.trust import Central, Priced, Trust
 from fedanalytics.trust.priced import Fleet as Summing
-
-Offer: TypeAlias = float | Sequence[float | None] | None
 
 
 class Fleet(Summing, Protocol):
@@ -88,16 +86,16 @@ class Session:
         *,
         key: str | Sequence[str] | None = None,
         weights: Sequence[float | Fraction] | None = None,
-        rho: Offer = None,
-        epsilon: Offer = None,
-        delta: Offer = None,
-        noise_multiplier: Offer = None,
+        rho: float | None = None,
+        epsilon: float | None = None,
+        delta: float | None = None,
+        noise_multiplier: float | None = None,
     ) -> Any:
         """Asks, pays and returns a `Release`; a list of queries gives a list of them, in one pass over the data.
 
-        The cost is the total of the call, in exactly one form; it is split equally, or by `weights`. A list of costs
-        is one for each query. With a `key` (or a list, one for each query) the run is idempotent: the same key and
-        question return the stored result and spend nothing.
+        The cost is the total of the call, in exactly one form; it is split equally, or by `weights`, among the queries
+        that carry no cost of their own. With a `key` (or a list, one for each query) the run is idempotent: the same
+        key and question return the stored result and spend nothing.
 
         Raises:
             BadArgument: anything that the caller wrote and cannot be meant; nothing is reserved.
@@ -119,10 +117,10 @@ class Session:
         query: Query | Sequence[Query],
         *,
         weights: Sequence[float | Fraction] | None = None,
-        rho: Offer = None,
-        epsilon: Offer = None,
-        delta: Offer = None,
-        noise_multiplier: Offer = None,
+        rho: float | None = None,
+        epsilon: float | None = None,
+        delta: float | None = None,
+        noise_multiplier: float | None = None,
     ) -> Any:
         """What `run` would cost and be worth: a `Preview`, or a list. Sees no data, spends nothing."""
         offer = {"rho": rho, "epsilon": epsilon, "delta": delta, "noise_multiplier": noise_multiplier}

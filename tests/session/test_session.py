@@ -126,15 +126,6 @@ def test_keys_are_per_query_so_a_study_may_grow(session):
     assert session.budget.spent.rho == pytest.approx(0.03, abs=1e-11)
 
 
-def test_a_list_of_costs_is_one_for_each(session):
-    listed = session.run([MEAN, fa.count(), MEAN], rho=[0.01, None, 0.03], epsilon=[None, 0.1, None])
-    assert [r.cost.rho for r in listed] == [0.01, 0.005, 0.03]
-    assert session.run(MEAN, rho=0.03).cost.event == listed[2].cost.event
-    for bad in ({"rho": [0.01]}, {"rho": [0.1, 0.1], "epsilon": 1.0}, {"rho": [0.1, 0.1], "weights": [1, 1]}):
-        with pytest.raises(fa.BadArgument):
-            session.run([MEAN, fa.count()], **bad)
-
-
 def test_an_exhausted_budget_says_what_fits_and_charges_nothing(session, ledger):
     head = ledger.head()
     with pytest.raises(fa.BudgetExceeded) as refused:
