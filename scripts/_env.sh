@@ -14,7 +14,7 @@ need() { # need EXTRAS: an editable install of this checkout with these extras, 
   for extra in ${extras//,/ }; do
     if [ "$(cat ".venv/.installed-$extra" 2>/dev/null || true)" != "$want" ]; then
       echo "installing fedanalytics[$extras] into .venv" >&2
-      .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[$extras]"
+      .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --use-pep517 --constraint constraints.txt --editable ".[$extras]"
       for done in ${extras//,/ }; do echo "$want" > ".venv/.installed-$done"; done
       break
     fi

@@ -181,14 +181,20 @@ class Fleet:
         """
         return {c.name: c.type for c in self._schema.columns}
 
-    def check(self, work: Work) -> None:
+    def check(self, work: Work, *, text: bool | None = None) -> None:
         """Find at the door whatever is wrong with a work. Looks at the schema, and at no data.
 
+        Args:
+            work: what each client is to compute.
+            text: whether the encoder reads texts or numbers; None if it is not known.
+
         Raises:
-            BadArgument: an unknown column, a text where a number is needed, SQL that is not allowed, a function that
-                does not take columns without clients.
+            BadArgument: an unknown column, a text where a number is needed (or the reverse), SQL that is not allowed,
+                a function that does not take columns without clients.
         """
         values = self._printed(work)
+        if text is not None and not isinstance(work, Apply):
+            _check_kinds(work, values, text)
         with self._lock:
             for found in values if self._direct(values) is None else ():
                 if found not in self._bound:
@@ -262,6 +268,16 @@ Columns = tuple[npt.NDArray[Any], ...]
 
 _VALUE = f"max({quote('value')})"
 _DIRECT = frozenset({_VALUE, "CAST(count(*) AS DOUBLE)"})
+
+
+def _check_kinds(work: Sql | Stack, values: tuple[Value, ...], text: bool) -> None:  # noqa: FBT001 - one of two kinds
+    for sql, found in zip(_sqls(work), values, strict=True):
+        if found.is_text and not text:
+            raise BadArgument(
+                f"per_client={sql.per_client!r} is a text where a number is needed; count texts by categories="
+            )
+        if text and not found.is_text:
+            raise BadArgument(f"per_client={sql.per_client!r} is a number, and the categories are texts; give numbers")
 
 
 def _sqls(work: Work) -> tuple[Sql, ...]:

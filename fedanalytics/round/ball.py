@@ -34,6 +34,7 @@ class Ball:
     norm: Norm
     radius: float
     size: int
+    reads_text = False
 
     def __post_init__(self) -> None:
         _validate.one_of(NORMS, norm=self.norm)

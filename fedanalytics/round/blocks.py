@@ -33,6 +33,11 @@ class Encoder(Protocol):
         ...
 
     @property
+    def reads_text(self) -> bool:
+        """Whether the values are texts (shape (n,), None for none) rather than numbers."""
+        ...
+
+    @property
     def size(self) -> int:
         """Coordinates of the vector."""
         ...

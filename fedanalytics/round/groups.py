@@ -40,6 +40,10 @@ class Grouped:
         return self.groups * self.inner.columns
 
     @property
+    def reads_text(self) -> bool:
+        return self.inner.reads_text
+
+    @property
     def size(self) -> int:
         return self.groups * self.inner.size
 

@@ -23,7 +23,7 @@ from fedanalytics.round.estimates import Additive, Estimate, Floats, Ratio, Spre
 
 COARSEST = 1 << 10
 FINEST = 1 << 20  # steps; rounding then moves a client by 5e-7 of half the range, and 2^33 clients fit into 2^53
-_CACHED = 1 << 15  # clients per block: the buffer stays in cache
+_CACHED = 1 << 16  # clients per block: the buffer stays in cache
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Interval:
     upper: float
     columns = 1
     size = 1
+    reads_text = False
     coarsest = COARSEST
     finest = FINEST
 
@@ -98,6 +99,7 @@ class Moments:
     order: int = 1
     count_weight: float = 0.2
     columns = 1
+    reads_text = False
     coarsest = COARSEST
     finest = FINEST
 
@@ -180,7 +182,7 @@ def _snapped(values: npt.NDArray[Any], factor: float, offset: float, ends: tuple
 
 
 def _total(values: npt.NDArray[Any], factor: float, offset: float, ends: tuple[int, int]) -> tuple[int, int]:
-    """Exact sum of the snapped values, and how many are not NaN. A block's sum stays below 2^15 * 2^20 < 2^53."""
+    """Exact sum of the snapped values, and how many are not NaN. A block's sum stays below 2^16 * 2^20 < 2^53."""
     buffer = np.empty(min(_CACHED, len(values)))
     total = clients = 0
     for start in range(0, len(values), _CACHED):

@@ -21,6 +21,7 @@ class _Bins:
     """What one-of-k encoders share: the grid is the integers, and a client moves one count by one."""
 
     columns = 1
+    reads_text = False
     coarsest = 1
     finest = 1
 
@@ -102,6 +103,12 @@ class OneOf(_Bins):
     def __post_init__(self) -> None:
         if not self.categories or len(set(self.categories)) < len(self.categories):
             raise BadArgument(f"categories= must be different values, at least one, got {self.categories!r}")
+        if len({isinstance(category, str) for category in self.categories}) > 1:
+            raise BadArgument(f"categories= must be all texts or all numbers, got {self.categories!r}")
+
+    @property
+    def reads_text(self) -> bool:  # type: ignore[override]  # the only bins that may be of text
+        return isinstance(self.categories[0], str)
 
     @property
     def size(self) -> int:

@@ -34,6 +34,7 @@ class RecordCounts:
 
     size: int
     max_records: int
+    reads_text = False
     coarsest = 1
     finest = 1 << 12
 
@@ -88,6 +89,7 @@ class RecordMoments:
 
     moments: Moments
     max_records: int
+    reads_text = False
     coarsest = 1
 
     def __post_init__(self) -> None:
@@ -145,6 +147,7 @@ class RecordSum:
     max_records: int
     columns = 2
     size = 1
+    reads_text = False
     coarsest = 1
 
     def __post_init__(self) -> None:

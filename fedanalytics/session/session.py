@@ -46,8 +46,8 @@ class Fleet(Summing, Protocol):
         """Names and types of the data columns."""
         ...
 
-    def check(self, work: Work) -> None:
-        """Refuses work that cannot run, before anything is reserved."""
+    def check(self, work: Work, *, text: bool | None = None) -> None:
+        """Refuses work that cannot run, or whose values the encoder cannot read, before anything is reserved."""
         ...
 
     def describe(self, work: Work) -> Any:
@@ -152,7 +152,7 @@ class Session:
 
         def price(round_: Round, index: int) -> Priced:
             for block in round_.blocks:
-                self.fleet.check(block.work)
+                self.fleet.check(block.work, text=block.encoder.reads_text)
             return self.trust.price(round_, order.events[index])
 
         return rehearsed(order.query, price, self.fleet.population)

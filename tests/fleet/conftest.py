@@ -22,6 +22,7 @@ class Tiny:
     bound: float = 128.0
     size: int = 2
     finest: int = 2**20
+    reads_text: bool = False
 
     def rows(self, values: np.ndarray, steps: int) -> np.ndarray:
         assert values.dtype == np.float64

@@ -184,6 +184,7 @@ def test_records_are_scaled_never_picked():
         (lambda: OneHot(("a", "b")), "strictly increasing"),
         (lambda: OneOf(()), "at least one"),
         (lambda: OneOf(("a", "a")), "different values"),
+        (lambda: OneOf(("a", 1)), "all texts or all numbers"),
         (lambda: Moments(1.0, 1.0), "lower < upper"),
         (lambda: Moments(0.0, np.inf), "two finite numbers"),
         (lambda: Moments(np.nan, 1.0), "two finite numbers"),

@@ -174,6 +174,26 @@ def test_bad_input_is_refused_before_anything_is_reserved(session, ledger, query
     assert session.budget.spent.rho == 0
 
 
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (fa.mean("origin", bounds=(0, 1), per_client="max(origin)"), "text where a number is needed"),
+        (fa.histogram("origin", edges=(0, 1), per_client="max(origin)"), "text where a number is needed"),
+        (fa.histogram("origin", categories=[1, 2], per_client="max(origin)"), "text where a number is needed"),
+        (fa.histogram("temp", categories=["a"], per_client="max(temp)"), "the categories are texts"),
+        (fa.mean("day", bounds=(0, 1), per_client="max(day)"), "timestamp"),
+        (fa.count(by="origin", groups=[1]), "is a text"),
+    ],
+)
+def test_values_that_the_encoder_cannot_read_are_refused_at_the_door(ledger, query, message):
+    frame = pd.DataFrame({"c": [1, 2], "temp": [1.0, 2.0], "origin": ["a", "b"], "day": pd.Timestamp("2020-01-01")})
+    session = fa.Session(fa.Fleet.from_pandas(frame, client="c"), ledger.budget("b", rho=1.0))
+    head = ledger.head()
+    with pytest.raises(fa.BadArgument, match=message):
+        session.run(query, rho=0.1)
+    assert ledger.head() == head
+
+
 @pytest.mark.parametrize("rho", [1e-9, 1e-3, 50.0])
 def test_preview_tells_the_error_and_spends_nothing(session, ledger, rho):
     head = ledger.head()
