@@ -15,7 +15,7 @@ from fedanalytics.privacy.relations import Relation
 from fedanalytics.privacy.sensitivity import Sensitivity
 from fedanalytics.round.canonical import digest
 from fedanalytics.round.estimates import Estimate, Floats, Noise
-from fedanalytics.round.work import Work
+from fedanalytics.round.work import Apply, Stack, Work
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 
@@ -96,11 +96,24 @@ class Noisy:
 
 @dataclass(frozen=True)
 class Block:
-    """Local work, an encoder with its bound, and the share of the round's cost that it gets."""
+    """Local work, an encoder with its bound, and the share of the round's cost that it gets.
+
+    Raises:
+        BadArgument: the work gives another number of values per client than the encoder reads.
+    """
 
     work: Work
     encoder: Encoder
     share: Fraction = Fraction(1)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.work, Apply):
+            return  # how many values a function returns is known when it has run
+        given, reads = len(self.work.parts) if isinstance(self.work, Stack) else 1, self.encoder.columns
+        if given != reads:
+            raise BadArgument(
+                f"the work gives {given} values per client, and {type(self.encoder).__name__} reads {reads}"
+            )
 
 
 @dataclass(frozen=True)

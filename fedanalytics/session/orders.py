@@ -85,11 +85,22 @@ def orders(
     if not queries:
         raise BadArgument("there is no query: give one, or a list of at least one")
     queries = [query.bound(columns) if isinstance(query, Bindable) else query for query in queries]
+    for query in queries:
+        _check_shares(query)
     costs = _costs(queries, weights, relation, offer)
     return tuple(
         Order(query, price, name, trust)
         for query, price, name in zip(queries, costs, _keys(key, len(queries)), strict=True)
     )
+
+
+def _check_shares(query: Query) -> None:
+    """The shares are what holds a query of many rounds to its cost."""
+    shares = query.shares
+    if not (isinstance(shares, tuple) and shares and all(isinstance(s, Fraction | int) and s > 0 for s in shares)):
+        raise BadArgument(f"{type(query).__name__}.shares must be positive fractions, one per round, got {shares!r}")
+    if sum(shares) != 1:
+        raise BadArgument(f"{type(query).__name__}.shares must sum to 1, got {sum(shares)}")
 
 
 def _costs(

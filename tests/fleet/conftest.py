@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -23,6 +23,7 @@ class Tiny:
     size: int = 2
     finest: int = 2**20
     reads_text: bool = False
+    columns: int = 1
 
     def rows(self, values: np.ndarray, steps: int) -> np.ndarray:
         assert values.dtype == np.float64
@@ -57,7 +58,9 @@ class Keeps(Tiny):
 
 
 def block(work: Work, encoder: Any | None = None) -> Block:
-    return Block(work, encoder or Tiny(), Fraction(1, 64))
+    """An encoder that reads as many values as the work gives."""
+    reads = len(work.parts) if isinstance(work, Stack) else 1
+    return Block(work, replace(encoder or Tiny(), columns=reads), Fraction(1, 64))
 
 
 def columns(fleet: Fleet, *works: Work) -> list[np.ndarray]:

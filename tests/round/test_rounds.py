@@ -13,10 +13,11 @@ from fedanalytics.errors import BadArgument
 from fedanalytics.round.blocks import Block, Noisy, Query, Round
 from fedanalytics.round.canonical import canonical, canonical_json, digest
 from fedanalytics.round.estimates import Noise
+from fedanalytics.round.groups import Grouped
 from fedanalytics.round.moments import Moments
 from fedanalytics.round.one_hot import OneHot, Present
 from fedanalytics.round.together import fractions_of, lockstep, together
-from fedanalytics.round.work import Sql, identifier, literal
+from fedanalytics.round.work import Sql, Stack, identifier, literal
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,13 @@ def test_together_wants_queries(queries):
 def test_a_round_never_shares_out_more_than_all(shares):
     with pytest.raises(BadArgument, match="shares"):
         Round(tuple(Block(Sql("count(*)"), Present(), share) for share in shares))
+
+
+def test_a_block_takes_what_its_encoder_reads():
+    with pytest.raises(BadArgument, match="gives 2 values per client, and Present reads 1"):
+        Block(Stack((Sql("count(*)"), Sql("count(*)"))), Present())
+    with pytest.raises(BadArgument, match="gives 1 values per client, and Grouped reads 3"):
+        Block(Sql("count(*)"), Grouped(Present(), 3, 3))
 
 
 def test_equal_rounds_have_equal_digests_and_others_do_not():

@@ -321,6 +321,29 @@ def test_a_query_that_asks_more_than_it_declared_is_stopped_at_the_door(session,
     assert ledger.head() == head
 
 
+@pytest.mark.parametrize(
+    "shares",
+    [
+        (),
+        (Fraction(1), Fraction(1)),
+        (Fraction(1, 2),),
+        (Fraction(3, 2), Fraction(-1, 2)),
+        (0.5, 0.5),
+        [Fraction(1)],
+        1,
+    ],
+)
+def test_shares_that_would_overspend_are_refused(session, ledger, shares):
+    class Cheating(Bisection):
+        pass
+
+    Cheating.shares = shares
+    head = ledger.head()
+    with pytest.raises(fa.BadArgument, match=r"Cheating\.shares"):
+        session.run(Cheating(2), rho=0.01)
+    assert ledger.head() == head
+
+
 def test_together_is_a_query_of_its_own(session):
     release = session.run(fa.together(MEAN, fa.count()), rho=0.02)
     mean, count = release.result

@@ -17,7 +17,7 @@ from fedanalytics.round.ball import Ball
 from fedanalytics.round.blocks import Block, Round
 from fedanalytics.round.moments import Interval, Moments
 from fedanalytics.round.one_hot import OneHot, Present
-from fedanalytics.round.work import Sql
+from fedanalytics.round.work import Sql, Stack
 from fedanalytics.trust import Central
 
 WORK = Sql("avg(x)")
@@ -35,7 +35,8 @@ class Values:
 
 
 def one(encoder, share=1):
-    return Round((Block(WORK, encoder, Fraction(share)),))
+    work = WORK if encoder.columns == 1 else Stack((WORK,) * encoder.columns)
+    return Round((Block(work, encoder, Fraction(share)),))
 
 
 @pytest.mark.parametrize("encoder", ENCODERS, ids=str)
