@@ -47,6 +47,17 @@ def test_outside_the_ball_the_direction_stays(rows):
     assert np.abs(clipped - far / np.linalg.norm(far, axis=1, keepdims=True)).max(initial=0) < 2e-6
 
 
+def test_the_bound_holds_even_if_the_scaling_were_wrong(monkeypatch):
+    """The integer check is the guarantee; the float scaling before it is only what makes it rarely bite."""
+    scaled = clipping._scaled
+    monkeypatch.setattr(clipping, "_scaled", lambda values, norm: scaled(values, norm) * 1.01)
+    rows = np.array([[30.0, 40.0, 0.0], [0.1, 0.2, 0.1]])
+    for norm in clipping.NORMS:
+        clipped = clipping.clip(rows, norm, 4096)
+        assert (size(norm, clipped) <= (4096**2 if norm == "l2" else 4096)).all()
+        assert clipped[1].any()
+
+
 def test_a_row_cannot_reach_another():
     rows = np.random.default_rng(5).normal(size=(100, 7))
     alone = np.concatenate([clipping.clip(rows[i : i + 1], "l2", 1 << 16) for i in range(100)])

@@ -139,6 +139,15 @@ def test_the_bound_is_tight(encoder, extreme, l1, l2_squared):
     assert bound.l1 - 1 <= l1 <= bound.l1
 
 
+def test_a_client_in_many_groups_fills_its_bound_and_no_more():
+    encoder, steps = Grouped(Moments(0.0, 2.0, count_weight=1.0), 4, 2), 1 << 20
+    [row] = encoder.rows(np.array([[9.0, 9.0, 9.0, 9.0]]), steps).astype(object)
+    bound = 2 * 2 * steps**2
+    assert encoder.sensitivity(steps, Relation.ADD_OR_REMOVE_ONE).l2_squared == bound
+    assert 0.99999 * bound < sum(row**2) <= bound
+    assert encoder.sensitivity(steps, Relation.REPLACE_ONE).l2_squared == 4 * bound
+
+
 def test_replace_one_of_the_table():
     assert OneHot((0.0, 1.0, 2.0)).sensitivity(1, Relation.REPLACE_ONE).l2_squared == 2
     assert RecordCounts(2, 3).sensitivity(1, Relation.REPLACE_ONE).l2_squared == 18

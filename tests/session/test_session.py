@@ -287,6 +287,17 @@ def test_a_query_of_many_rounds_is_reserved_whole_and_charged_once(session, ledg
     assert ledger.head() == head
 
 
+def test_a_replay_does_not_look_at_the_data(session):
+    session.run([MEAN, Bisection(3)], rho=0.02, key=["mean", "median"])
+
+    class Blind(Central):
+        def collect(self, fleet, priced):
+            raise AssertionError("a replay asked the clients")
+
+    blind = fa.Session(session.fleet, session.budget, trust=Blind())
+    assert len(blind.run([MEAN, Bisection(3)], rho=0.02, key=["mean", "median"])) == 2
+
+
 def test_a_crash_between_rounds_is_resumed_under_its_own_reservation(session, ledger):
     class Crashing(Central):
         left = 3
