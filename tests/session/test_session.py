@@ -12,6 +12,7 @@ from dp_accounting import get_epsilon_gaussian
 
 import fedanalytics as fa
 from fedanalytics.privacy import units
+from fedanalytics.privacy.keystream import Keystream
 from fedanalytics.round.blocks import Block, Round
 from fedanalytics.round.estimates import Noise
 from fedanalytics.round.one_hot import OneHot
@@ -446,6 +447,16 @@ def test_a_parameter_is_bound_to_the_only_numeric_column(ledger, values):
         other.run(average)
     chosen = other.run(average.on(readings="max(hum)"))
     assert chosen.receipt.query["bindings"] == {"readings": "max(hum)"}
+
+
+def test_seeded_noise_says_so_in_receipt_and_ledger(session, ledger):
+    tested = fa.Session(session.fleet, session.budget, trust=Central(Keystream.insecure(1)))
+    release = tested.run(MEAN, rho=0.001, key="seeded")
+    assert "INSECURE" in release.receipt.trust
+    assert "INSECURE" in [e.body for e in ledger.entries() if e.body["type"] == "reserve"][-1]["trust"]
+    with pytest.raises(fa.KeyReused):  # another trust model is another question
+        session.run(MEAN, rho=0.001, key="seeded")
+    assert session.trust.name == Central(Keystream()).name == "central"
 
 
 def test_reprs_are_readable(session):
