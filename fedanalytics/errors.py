@@ -4,6 +4,7 @@
 FedAnalyticsError
 ├── BadArgument (ValueError)      what the caller wrote cannot be meant: the message names it and the fix
 ├── BadType (TypeError)           types or placements that do not fit, found while tracing
+├── DataChanged                   a file under a fleet is gone, or is not what it was when the fleet was made
 ├── NotPrivate                    an exact value would leave a session
 ├── BudgetExceeded                the budget cannot pay: says asked, left and the largest cost that fits
 ├── KeyReused                     an idempotency key that already stands for another question
@@ -23,6 +24,7 @@ __all__ = [
     "BadArgument",
     "BadType",
     "BudgetExceeded",
+    "DataChanged",
     "FedAnalyticsError",
     "KeyReused",
     "LedgerCorrupt",
@@ -43,6 +45,10 @@ class BadArgument(FedAnalyticsError, ValueError):
 
 class BadType(FedAnalyticsError, TypeError):
     """Types or placements that do not fit together."""
+
+
+class DataChanged(FedAnalyticsError):
+    """A file under a fleet is gone or was changed; make the fleet again."""
 
 
 class NotPrivate(FedAnalyticsError):

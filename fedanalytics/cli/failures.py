@@ -21,7 +21,7 @@ import typer.core
 from rich.text import Text
 
 from fedanalytics.cli.screen import screen
-from fedanalytics.errors import BudgetExceeded, FedAnalyticsError, LedgerCorrupt, LedgerError
+from fedanalytics.errors import BudgetExceeded, DataChanged, FedAnalyticsError, LedgerCorrupt, LedgerError
 
 FAULT, BAD_INPUT, EXCEEDED, CORRUPT, STORAGE, INTERRUPTED = 1, 2, 3, 4, 5, 130
 
@@ -36,7 +36,7 @@ def code(error: BaseException) -> int:
         return EXCEEDED
     if isinstance(error, LedgerCorrupt):
         return CORRUPT
-    if isinstance(error, LedgerError | Unwritten | OSError):
+    if isinstance(error, LedgerError | DataChanged | Unwritten | OSError):
         return STORAGE
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED

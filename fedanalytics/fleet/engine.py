@@ -15,13 +15,14 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 
-from fedanalytics.errors import BadArgument
+from fedanalytics.errors import BadArgument, DataChanged
 from fedanalytics.fleet.schema import Column, Schema, quote, text
 from fedanalytics.fleet.select import Value, select
 
@@ -77,6 +78,7 @@ class Engine:
         files: Sequence[str] = (),
     ) -> None:
         self._connection, self._schema = connection, schema
+        self._stamps = {file: _stamp(file) for file in files}
         usable = [c for c in schema.columns if c.kind is not None]
         raw = [c for c in usable if c.raw is not None]
         seen = [f"{c.clean} AS {quote(c.name)}" for c in (key, *usable)]
@@ -95,6 +97,16 @@ class Engine:
         ):
             connection.execute(f"SET {setting}")
 
+    def check_files(self) -> None:
+        """Refuse to read what is not what it was: an answer over half a fleet would be paid like a whole one.
+
+        Raises:
+            DataChanged: a file is gone or was written to. That is the operator's doing, and tells of no client.
+        """
+        for file, stamp in self._stamps.items():
+            if _stamp(file) != stamp:
+                raise DataChanged(f"{file} is gone or was changed since the fleet was made; make the fleet again")
+
     def bind(self, value: Value) -> None:
         """Compute one value over the empty table: what the engine cannot do, it cannot do without data.
 
@@ -111,6 +123,15 @@ class Engine:
         """One array per value, all in the same order of clients, in one pass over the data."""
         found: Mapping[str, Any] = fetch(self._connection, select(self._schema, values, "t"))
         return [_texts(found[f"v{i}"]) if v.is_text else _numbers(found[f"v{i}"]) for i, v in enumerate(values)]
+
+
+def _stamp(file: str) -> tuple[int, int] | None:
+    """Size and time of the last change, None if there is no such file."""
+    try:
+        found = Path(file).stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 _ALWAYS = Value("TRUE", "TRUE", "TRUE", "TRUE", (), (), is_text=False)

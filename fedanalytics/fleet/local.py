@@ -191,12 +191,16 @@ class Fleet:
         Raises:
             BadArgument: an unknown column, a text where a number is needed (or the reverse), SQL that is not allowed,
                 a function that does not take columns without clients.
+            DataChanged: a file is gone or was changed since the fleet was made.
         """
         values = self._printed(work)
         if text is not None and not isinstance(work, Apply):
             _check_kinds(work, values, text)
         with self._lock:
-            for found in values if self._direct(values) is None else ():
+            asked = values if self._direct(values) is None else ()
+            if asked:
+                self._engine.check_files()
+            for found in asked:
                 if found not in self._bound:
                     self._engine.bind(found)
                     self._bound.add(found)
@@ -221,6 +225,7 @@ class Fleet:
 
         Raises:
             BadArgument: what `check` would have raised; nothing that depends on data.
+            DataChanged: a file is gone or was changed since the fleet was made. The same key may be run again.
         """
         with self._lock:
             answers = self._evaluate([block.work for block in blocks])
@@ -250,6 +255,7 @@ class Fleet:
         asked = [i for i, answer in enumerate(answers) if answer is None]
         if not asked:
             return answers
+        self._engine.check_files()
         together = tuple(dict.fromkeys(v for i in asked for v in printed[i]))
         found = self._read(together)
         for i in asked:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fedanalytics.errors import BadArgument
+from fedanalytics.errors import BadArgument, DataChanged
 from fedanalytics.fleet import Fleet
 from fedanalytics.fleet.engine import Engine
 from fedanalytics.round.work import Apply, Sql, Stack
@@ -347,18 +349,30 @@ def test_a_functions_infinities_are_missing(planes, look):
 # ------------------------------------------------------------------ when all fails
 
 
-def test_an_engine_that_fails_is_a_fleet_without_values(frame, look, tmp_path):
-    path = tmp_path / "gone.parquet"
-    frame.to_parquet(path)
-    fleet = Fleet.from_parquet(path, client="plane")
+def test_an_engine_that_fails_is_a_fleet_without_values(frame, look, monkeypatch):
+    fleet = Fleet.from_pandas(frame, client="plane")
     works = [Sql("avg(temp)"), Stack((Sql("avg(temp)"), Sql("count(*)"))), Apply((Sql("avg(temp)"),), Function(_raise))]
     before = fleet.sums([look.block(w) for w in works], [4] * 3)
     assert before[0].any()
-    path.write_bytes(b"not a table any more")
-    assert not np.any(fleet.sums([look.block(w) for w in works], [4] * 3))
-    fleet.check(Sql("median(temp)"))  # the door needs no data
-    frame.to_parquet(path)
+    with monkeypatch.context() as broken:
+        broken.setattr(Engine, "evaluate", lambda *_: _raise())
+        assert not np.any(fleet.sums([look.block(w) for w in works], [4] * 3))
     assert (fleet.sums([look.block(w) for w in works], [4] * 3)[0] == before[0]).all()
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_bytes(b"no table"), lambda path: path.touch()])
+def test_a_file_that_is_not_what_it_was_is_refused_before_it_is_paid_for(frame, look, tmp_path, change):
+    path = tmp_path / "gone.parquet"
+    frame.to_parquet(path)
+    fleet = Fleet.from_parquet(path, client="plane")
+    fleet.check(Sql("avg(temp)"))
+    os.utime(path, ns=(0, path.stat().st_mtime_ns))
+    fleet.check(Sql("avg(temp)"))  # reading is no change
+    change(path)
+    with pytest.raises(DataChanged, match=r"gone\.parquet is gone or was changed"):
+        fleet.check(Sql("avg(temp)"))
+    with pytest.raises(DataChanged, match="make the fleet again"):
+        fleet.sums([look.block(Sql("avg(temp)"))], [4])
 
 
 def test_a_work_that_fails_takes_no_other_with_it(frame, look, monkeypatch):
