@@ -29,7 +29,7 @@ def floored(rho: float | Fraction) -> int:
         >>> floored(0.3), floored(Fraction(1, 3))
         (300000000000, 333333333333)
     """
-    units = math.floor(_exact(rho) * _HALF_ULP * PER_RHO)
+    units = math.floor(Fraction(rho) * _HALF_ULP * PER_RHO)
     if units < 1:
         raise BadArgument(f"a cost of rho={float(rho):.3g} is below the ledger's unit of 1e-12; ask for more")
     return units
@@ -37,7 +37,7 @@ def floored(rho: float | Fraction) -> int:
 
 def cap(rho: float | Fraction) -> int:
     """The units of a cap."""
-    units = math.floor(_exact(rho) * _TWO_ULP * PER_RHO)
+    units = math.floor(Fraction(rho) * _TWO_ULP * PER_RHO)
     if units < 1:
         raise BadArgument(f"a cap of rho={float(rho):.3g} is below the ledger's unit of 1e-12; ask for more")
     return units
@@ -51,7 +51,3 @@ def ceiled(rho: Fraction) -> int:
 def rho(units: int) -> float:
     """Units as a float, for display."""
     return units / PER_RHO
-
-
-def _exact(value: float | Fraction) -> Fraction:
-    return Fraction(value)

@@ -78,8 +78,8 @@ class Statistic:
     @cached_property
     def block(self) -> Block:
         """The one block."""
-        encoder, wheres = self.encoder, self._wheres()
-        works = tuple(Sql(part, where, self.magnitude) for where in wheres for part in self.parts)
+        encoder, parts, magnitude = self.encoder, self.parts, self.magnitude
+        works = tuple(Sql(part, where, magnitude) for where in self._wheres() for part in parts)
         if self.groups is not None:
             most = len(self.groups) if self.max_groups is None else self.max_groups
             encoder = Grouped(encoder, len(self.groups), most)

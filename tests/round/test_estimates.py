@@ -47,7 +47,8 @@ def test_the_variance_is_covered(n, sigma, spread):
     assert 0.94 <= coverage(estimate, values.var()) <= 0.98
     if n >= 1000:
         error = np.std(estimate.value - values.var())
-        assert error == pytest.approx(np.median(estimate.standard_error), rel=0.05) or spread == 3.0
+        if spread == 25.0:  # a spread of 3 is clamped at 0 in many draws, where the delta method does not speak
+            assert error == pytest.approx(np.median(estimate.standard_error), rel=0.05)
         assert abs(np.mean(estimate.value) - values.var()) < error
 
 
