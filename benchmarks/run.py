@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import tempfile
 from pathlib import Path
 
 from cases import CASES
+
+for more in ("noise", "accounting", "calibration", "ledger"):  # each registers its cases
+    importlib.import_module(more)
 
 
 def main() -> None:
@@ -18,9 +22,10 @@ def main() -> None:
             if wanted and not any(word in case.__name__ for word in wanted):
                 continue
             for row in case(Path(folder)):
-                quartiles = "" if row.spread is None else f" ({row.spread[0]:.2f} to {row.spread[1]:.2f})"
+                quartiles = "" if row.spread is None else f" ({row.spread[0]:.3g} to {row.spread[1]:.3g})"
                 mark = "" if row.met else " **missed**"
-                print(f"| {row.work} | {row.floor} | {row.ratio:.2f}{quartiles} | <= {row.goal:g}{mark} |", flush=True)
+                goal = f"<= {row.goal:.3g}{mark}"
+                print(f"| {row.work} | {row.floor} | {row.ratio:.3g}{quartiles} | {goal} |", flush=True)
 
 
 if __name__ == "__main__":

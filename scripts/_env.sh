@@ -21,3 +21,20 @@ need() { # need EXTRAS: an editable install of this checkout with these extras, 
   done
   export PATH="$PWD/.venv/bin:$PATH"
 }
+
+need_postgres() { # the server's programs, for the tests, which start servers of their own
+  if command -v postgres > /dev/null || compgen -G '/usr/lib/postgresql/*/bin/postgres' > /dev/null; then
+    return
+  fi
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then
+    echo "no PostgreSQL server is installed here, and only root on Debian can be helped" >&2
+    return
+  fi
+  echo "installing PostgreSQL's server" >&2
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends postgresql-common > /dev/null
+  # Debian would make a cluster and start it; nobody here wants one.
+  sed -i 's/^#* *create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
+  apt-get install -y -qq --no-install-recommends postgresql > /dev/null
+}

@@ -106,10 +106,8 @@ def answer(job: Job, fleet: Fleet, step: Step) -> Outcome:
     """
     step("checking the questions")
     with Ledger(":memory:") as scratch:  # so that what cannot be asked or opened leaves no trace
-        if job.makes_ledger:
-            job.funds.open(scratch)
-        most = scratch.budget("all of it", rho=1e6, relation=job.funds.relation)
-        _previews(Session(fleet, most), job.questions)
+        most = scratch.budget("all of it", rho=1e6, relation=job.funds.relation, overlap=True)
+        _previews(Session(fleet, job.funds.open(scratch) if job.makes_ledger else most), job.questions)
     step("opening the ledger")
     with job.opened() as ledger:
         session = Session(fleet, job.funds.open(ledger), Watched(Central(), step))
@@ -150,6 +148,8 @@ def _paid(job: Job, session: Session, ledger: Ledger) -> tuple[bool, ...]:
         columns=tuple(session.fleet.columns),
         trust=session.trust.name,
         relation=session.budget.relation,
+        rule=session.budget.filter,
+        asked_of={},
         offer=no_offer,
     )
     known = _known(ledger, session.budget.name)

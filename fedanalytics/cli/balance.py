@@ -14,12 +14,15 @@ class Balance:
     """A budget as a value.
 
     Attributes:
-        cap: in units of 1e-12 rho.
+        cap: in units of 1e-12 of what the filter counts.
+        filter: its name; `counts` is "rho" or "epsilon".
         epsilon, delta: as it was opened; None where it was not.
     """
 
     name: str
     cap: int
+    filter: str
+    counts: str
     epsilon: float | None
     delta: float | None
     relation: str
@@ -34,7 +37,8 @@ class Balance:
             "name": self.name,
             "epsilon": self.epsilon,
             "delta": self.delta,
-            "rho": units.rho(self.cap),
+            "rho": units.rho(self.cap) if self.counts == "rho" else None,
+            "filter": self.filter,
             "relation": self.relation,
             "unit": self.unit,
             "dataset": self.dataset,
@@ -48,6 +52,8 @@ def balance(budget: Budget) -> Balance:
     return Balance(
         name=budget.name,
         cap=budget.cap,
+        filter=budget.filter.name,
+        counts=budget.filter.counts,
         epsilon=budget.epsilon,
         delta=budget.delta,
         relation=budget.relation.value,

@@ -1,4 +1,4 @@
-"""A ledger to look at, or to rehearse on: a copy of the file at one moment, so that nothing happens to the file."""
+"""A ledger to look at, or to rehearse on: a copy in a file of one moment, so that nothing happens to the ledger."""
 
 from __future__ import annotations
 
@@ -10,33 +10,55 @@ from pathlib import Path
 
 from fedanalytics.errors import LedgerCorrupt
 from fedanalytics.ledger import Ledger
-from fedanalytics.ledger.connections import recognise, snapshot, translated
-from fedanalytics.ledger.heads import KeptHead
+from fedanalytics.ledger.connections import database
+from fedanalytics.ledger.database import Connection
 from fedanalytics.ledger.store import extends, last_head, outdated
 
 _WAIT = 5.0  # seconds
+_COLUMNS = {
+    "entry": "seq, prev, hash, body",
+    "result": "reservation, position, seq, digest, hash, body",
+    "budget": "name, terms, spent",
+    "reservation": "budget, key, id, digest, units, seq",
+}
 
 
 @contextlib.contextmanager
 def copied(path: str) -> Iterator[Ledger]:
-    """A copy that may be written to and is deleted afterwards. It holds no answers that lie beside the file.
+    """A copy that may be written to and is deleted afterwards. It holds no answers that lie beside a file.
 
     Raises:
-        BadArgument: there is no such file, or it is no ledger.
+        BadArgument: there is no such file or database, or it is no ledger.
         LedgerCorrupt: it is damaged, or older than the head beside it.
     """
-    kept = KeptHead(f"{path}.head").read()  # first: it may lag behind the file, never lead
+    original = database(path, _WAIT)
+    kept = original.kept.read() if original.kept else None  # first: it may lag behind the ledger, never lead
     with tempfile.TemporaryDirectory(prefix="fedanalytics-", ignore_cleanup_errors=True) as folder:
-        copy = Path(folder) / "ledger.db"
-        with (
-            translated(path, _WAIT),
-            snapshot(path) as connection,
-            contextlib.closing(sqlite3.connect(copy)) as target,
-        ):
-            recognise(connection, path)
-            last = last_head(connection)
-            if not extends(connection, last, kept):
-                raise LedgerCorrupt(outdated(path, last, kept or last))
-            connection.backup(target)
-        with Ledger(str(copy)) as ledger:
+        copy = str(Path(folder) / "ledger.db")
+        with original.translated(), original.snapshot() as source:
+            last = last_head(source)
+            if not extends(source, last, kept):
+                raise LedgerCorrupt(outdated(original.path, last, kept or last))
+            Ledger(copy).close()
+            _fill(copy, source)
+        with Ledger(copy) as ledger:
             yield ledger
+
+
+def place(path: str) -> str:
+    """Where a ledger lies, as it may be shown: an address without its password.
+
+    Raises:
+        BadArgument: no ledger can lie there.
+    """
+    return database(path, _WAIT).path
+
+
+def _fill(copy: str, source: Connection) -> None:
+    """Every row, in the order in which the tables take them."""
+    with contextlib.closing(sqlite3.connect(copy)) as target, target:
+        for table, columns in _COLUMNS.items():
+            order = "ORDER BY seq" if table == "entry" else ""
+            values = ", ".join("?" * len(columns.split(", ")))
+            rows = source.every(f"SELECT {columns} FROM {table} {order}")  # noqa: S608
+            target.executemany(f"INSERT INTO {table} VALUES ({values})", rows)  # noqa: S608

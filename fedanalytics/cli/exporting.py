@@ -32,7 +32,7 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
     return {
         **_frame(outcome.job),
         "results": results,
-        "spent_now": {"rho": units.rho(outcome.spent), "units": outcome.spent},
+        "spent_now": {outcome.balance.counts: units.rho(outcome.spent), "units": outcome.spent},
         "budget": outcome.balance.to_json(),
         "head": str(outcome.head),
     }
@@ -51,7 +51,7 @@ def rehearsal_json(rehearsal: Rehearsal) -> dict[str, Any]:
         }
         for question, preview, paid in zip(rehearsal.job.questions, rehearsal.previews, rehearsal.paid, strict=True)
     ]
-    asked = {"rho": units.rho(rehearsal.asked), "units": rehearsal.asked}
+    asked = {rehearsal.balance.counts: units.rho(rehearsal.asked), "units": rehearsal.asked}
     ends = {"would_spend": asked, "fits": rehearsal.fits, "budget": rehearsal.balance.to_json()}
     return {**_frame(rehearsal.job), "dry_run": True, "previews": previews, **ends}
 

@@ -28,6 +28,9 @@ class Funds:
     rho: float | None
     relation: Relation | None
     overlap: bool
+    filter: str | None
+    order: int | None
+    group: tuple[str, str | float] | None
     ledger: str | None
     table: Table
 
@@ -37,7 +40,7 @@ class Funds:
         Raises:
             BadArgument: it has other terms, or no cap; or it shares its people with another.
         """
-        with self.table.blamed("epsilon", "delta", "rho", "overlap"):
+        with self.table.blamed("epsilon", "delta", "rho", "overlap", "filter", "order", "group"):
             return ledger.budget(
                 self.name,
                 epsilon=self.epsilon,
@@ -45,6 +48,9 @@ class Funds:
                 rho=self.rho,
                 relation=self.relation,
                 overlap=self.overlap,
+                filter=self.filter,
+                order=self.order,
+                group=self.group,
             )
 
 
@@ -54,13 +60,16 @@ def funds(table: Table, name: str) -> Funds:
     Raises:
         BadArgument: a key is unknown, or its value cannot be meant.
     """
-    table.only(("name", "epsilon", "delta", "rho", "relation", "overlap", "ledger"))
+    table.only(("name", "epsilon", "delta", "rho", "relation", "overlap", "filter", "order", "group", "ledger"))
     numbers = {key: table.find(key, reading.number) for key in ("epsilon", "delta", "rho")}
     found = Funds(
         name=table.find("name", reading.text) or name,
         **numbers,
         relation=table.find("relation", _relation),
         overlap=table.find("overlap", reading.truth) or False,
+        filter=table.find("filter", reading.text),
+        order=table.find("order", reading.whole),
+        group=table.find("group", reading.member),
         ledger=table.find("ledger", reading.text),
         table=table,
     )

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fedanalytics.cli.balance import Balance, balance
-from fedanalytics.cli.copies import copied
+from fedanalytics.cli.copies import copied, place
 from fedanalytics.cli.drawings import NARROW
 from fedanalytics.cli.exporting import text_of
 from fedanalytics.cli.hints import MaybeText
@@ -22,7 +22,10 @@ from fedanalytics.ledger import Head
 from fedanalytics.ledger import verify as verified
 from fedanalytics.privacy import units
 
-File = Annotated[str, typer.Argument(metavar="FILE", help="The ledger.", show_default=False)]
+File = Annotated[
+    str,
+    typer.Argument(metavar="FILE", help="The ledger: its file, or postgresql://user@host/name.", show_default=False),
+]
 Json = Annotated[bool, typer.Option("--json", help="JSON alone on standard output.")]
 
 
@@ -38,9 +41,9 @@ def show(
         budgets = [(balance(budget), budget.spent.queries) for budget in ledger.budgets().values()]
     if json:
         rows = [{**whole.to_json(), "queries": list(queries)} for whole, queries in budgets]
-        typer.echo(text_of({"ledger": file, "head": str(head), "budgets": rows}))
+        typer.echo(text_of({"ledger": place(file), "head": str(head), "budgets": rows}))
     else:
-        _print(screen(), file, head, budgets, last)
+        _print(screen(), place(file), head, budgets, last)
 
 
 def verify(
@@ -53,15 +56,16 @@ def verify(
 ) -> None:
     """Read a whole ledger and believe nothing: exit code 4 if something in it is not true."""
     found = verified(file, head)
+    name = place(file)
     if json:
         budgets = {
             name: {"cap": units.rho(state.cap), "spent": units.rho(state.spent), "open": len(state.open)}
             for name, state in found.budgets.items()
         }
-        typer.echo(text_of({"ledger": file, "entries": found.entries, "head": str(found.head), "budgets": budgets}))
+        typer.echo(text_of({"ledger": name, "entries": found.entries, "head": str(found.head), "budgets": budgets}))
         return
     console = screen()
-    console.print(Text(f"{file} verifies: {found.entries} entries", style="bold green"), soft_wrap=True)
+    console.print(Text(f"{name} verifies: {found.entries} entries", style="bold green"), soft_wrap=True)
     for name, state in found.budgets.items():
         unanswered = f", {len(state.open)} reserved without an answer" if state.open else ""
         console.print(Text(f"  budget {name}: {percent(state.spent, state.cap)} spent{unanswered}"), soft_wrap=True)
@@ -75,7 +79,7 @@ def head(file: File) -> None:
 
 
 def _print(
-    console: Console, file: str, head: Head, budgets: list[tuple[Balance, tuple[dict[str, Any], ...]]], last: int
+    console: Console, name: str, head: Head, budgets: list[tuple[Balance, tuple[dict[str, Any], ...]]], last: int
 ) -> None:
     for whole, queries in budgets:
         print_balance(console, whole)
@@ -85,7 +89,7 @@ def _print(
             console.print(Text(f"{len(queries) - last} older ones: see --last or --json", style="dim"))
     if not budgets:
         console.print(Text("no budget has been opened"))
-    console.print(Text(f"ledger {file} at {head}", style="dim"), soft_wrap=True)
+    console.print(Text(f"ledger {name} at {head}", style="dim"), soft_wrap=True)
 
 
 def _queries(whole: Balance, queries: tuple[dict[str, Any], ...], *, wide: bool) -> Table:

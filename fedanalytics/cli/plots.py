@@ -1,14 +1,17 @@
-"""Drawings of one line: bars with the part that the noise leaves open, intervals, and what is left of a budget."""
+"""Drawings: lines of bars and intervals for a screen, curves for a file."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.segment import Segment
 from rich.style import Style
+
+from fedanalytics.errors import BadArgument
 
 _SHORTEST, _LONGEST = 8, 44
 
@@ -71,3 +74,43 @@ def tank(spent: float, now: float) -> Line:
 def _line(*parts: tuple[float, float, str, str]) -> Line:
     """A line of stretches: what is empty is not drawn."""
     return Line(tuple(part for part in parts if part[0] < part[1]))
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points with a name."""
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+
+
+def drawn(file: str, curves: Sequence[Curve], across: str, up: str) -> None:
+    """Draws curves into a PNG file; across on a logarithmic scale, up too where one curve would hide the others.
+
+    Raises:
+        BadArgument: matplotlib is not installed, there is nothing to draw, or the file cannot be written.
+    """
+    if Path(file).suffix.lower() != ".png":
+        raise BadArgument(f"--plot {file!r}: name a file that ends in .png")
+    if not curves:
+        raise BadArgument("--plot: there is nothing to draw, as no accounting knows a finite epsilon")
+    try:
+        from matplotlib.figure import Figure  # noqa: PLC0415  # an extra; slow to import
+    except ImportError as error:
+        raise BadArgument("--plot needs matplotlib: pip install 'fedanalytics[report]'") from error
+    figure = Figure(figsize=(7, 4.2), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    for curve, style in zip(curves, ("-o", "--s", "-.^", ":d", "-x"), strict=False):
+        axes.plot(*zip(*curve.points, strict=True), style, label=curve.name, markersize=4, fillstyle="none")
+    heights = [y for curve in curves for _, y in curve.points if y > 0]
+    axes.set(xscale="log", xlabel=across, ylabel=up)
+    if heights and max(heights) > 30 * min(heights):
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    try:
+        figure.savefig(file)
+    except OSError as error:
+        raise BadArgument(f"--plot {file!r} cannot be written: {error.strerror}") from error

@@ -127,5 +127,5 @@ def _price(job: Job, price: Price, whole: Balance) -> str:
 
 def _cap(whole: Balance) -> str:
     if whole.epsilon is not None:
-        return f"ε = {whole.epsilon:g} at δ = {whole.delta:g}"
+        return f"ε = {whole.epsilon:g}" + (", pure" if whole.delta is None else f" at δ = {whole.delta:g}")
     return f"rho = {units.rho(whole.cap):g}"

@@ -17,6 +17,7 @@ from fedanalytics.cli.reading import Table
 from fedanalytics.cli.source import DATASETS, source
 from fedanalytics.errors import BadArgument
 from fedanalytics.privacy import units
+from fedanalytics.privacy.filters import Zcdp
 from fedanalytics.privacy.relations import Relation
 
 EXAMPLE = """
@@ -123,4 +124,4 @@ def _funds(one: Question, ledger: str | None, terms: dict[str, Any], key: str | 
     if given or key is not None:
         raise BadArgument(f"{(given or ['--key'])[0]} needs a ledger: --ledger FILE")
     cost = one.costed.own_cost(Relation.ADD_OR_REMOVE_ONE)
-    return funds(Table({"rho": units.rho(cost.units)}), "(none)")
+    return funds(Table({"rho": units.rho(Zcdp().charge(cost))}), "(none)")

@@ -158,6 +158,16 @@ def pair(value: Any) -> tuple[float, float]:
     return value[0], value[1]
 
 
+def member(value: Any) -> tuple[str, str | float]:
+    """A column and the value in it that makes a group."""
+    match value:
+        case [str(column), str(wanted)]:
+            return column, wanted
+        case [str(column), int() | float() as wanted] if not isinstance(wanted, bool):
+            return column, float(wanted)
+    raise BadArgument(f'must be a column and a value, such as ["region", "north"], got {value!r}')
+
+
 def edges(value: Any) -> tuple[float, ...]:
     """Numbers as a list, or a range start:stop:step that ends at stop."""
     if isinstance(value, str):

@@ -28,6 +28,7 @@ class Source:
         client: the column that names a client, the unit of privacy.
         population: the declared, public number of clients, or None.
         name: the declared identity of the data, to which a budget is bound; by default `dataset`, or `path` as written.
+        only: (column, value) of the group of clients that is asked; None for all.
         missing: for CSV files, the cells that mean "no value"; None for empty ones only.
         table: for messages.
     """
@@ -37,6 +38,7 @@ class Source:
     client: str
     population: int | None
     name: str
+    only: tuple[str, str | float] | None
     missing: tuple[str, ...] | None
     table: Table
 
@@ -52,8 +54,13 @@ class Source:
         with self.table.blamed("missing", "client"):
             path = self._path()
             if path.lower().endswith(PARQUET):
-                return Fleet.from_parquet(path, **declared)
-            return Fleet.from_csv(path, missing=("",) if self.missing is None else self.missing, **declared)
+                fleet = Fleet.from_parquet(path, **declared)
+            else:
+                fleet = Fleet.from_csv(path, missing=("",) if self.missing is None else self.missing, **declared)
+        if self.only is None:
+            return fleet
+        with self.table.blamed("only"):
+            return fleet.only(*self.only, population=self.population)
 
     def _path(self) -> str:
         if self.path is not None:
@@ -69,7 +76,7 @@ def source(table: Table) -> Source:
     Raises:
         BadArgument: a key is unknown or missing, or its value cannot be meant.
     """
-    table.only(("path", "dataset", "client", "population", "name", "missing"))
+    table.only(("path", "dataset", "client", "population", "name", "only", "missing"))
     if ("path" in table.values) == ("dataset" in table.values):
         raise BadArgument(
             f"give {table.at('path')} (files) or {table.at('dataset')} (one that comes along), one of them"
@@ -84,6 +91,7 @@ def source(table: Table) -> Source:
         client=table.get("client", reading.text),
         population=table.find("population", _population),
         name=table.find("name", reading.text) or path or str(dataset),
+        only=table.find("only", reading.member),
         missing=missing,
         table=table,
     )

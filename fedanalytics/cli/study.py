@@ -11,13 +11,16 @@ path = "readings/*.parquet"       # a file or a glob, .parquet or .csv, relative
 client = "sensor"                 # the column that names a client: the unit of privacy
 population = 4000                 # optional, public: about how many clients there are; previews then say more
 name = "readings"                 # optional: the identity of the data, to which the budget is bound; default: the path
+only = ["region", "north"]        # optional: the group of clients all of whose rows have this value in a public column
 missing = ["", "NA"]              # optional, of CSV files: the cells that mean "no value"
 
 [budget]
 name = "sensors"                  # optional; default: the name of the study
 ledger = "budget.db"              # its file, relative to the current directory; `--ledger` overrides it
-epsilon = 3.0                     # the cap: epsilon and delta, or rho; what a budget was opened with never changes
-delta = 1e-6
+epsilon = 3.0                     # the cap: epsilon and delta, epsilon alone (pure noise only), or rho;
+delta = 1e-6                      # what a budget was opened with never changes
+filter = "gdp"                    # optional: the rule that admits; "gdp" is best for Gaussian noise, "zcdp" for pure
+group = ["region", "north"]       # optional: it pays for this group only; budgets of disjoint groups do not add up
 relation = "add-or-remove-one"    # optional: which fleets are neighbours
 overlap = false                   # optional: true allows another budget for the same clients of the same data
 

@@ -43,7 +43,7 @@ class Offer:
     @property
     def gaussian(self) -> bool:
         """Whether it buys Gaussian noise; geometric noise otherwise."""
-        return isinstance(self.cost(Relation.ADD_OR_REMOVE_ONE).event, Gaussian)
+        return isinstance(self.cost(Relation.ADD_OR_REMOVE_ONE).mechanism, Gaussian)
 
     def __repr__(self) -> str:
         forms = [(name, getattr(self, name)) for name in ("rho", "epsilon", "delta", "noise_multiplier")]
@@ -62,8 +62,8 @@ def shares(offers: Sequence[Offer]) -> tuple[Fraction, ...]:
 def together(offers: Sequence[Offer], relation: Relation) -> Cost:
     """The cost of offers of one mechanism.
 
-    Gaussian: the units add up (zCDP composes, Bun and Steinke 2016, Lemma 1.7). Geometric: the epsilons add up, and
-    the units are those of their sum, so that the whole is pure, as when a session splits ``epsilon=`` among queries.
+    Gaussian: the units of rho add up (zCDP composes, Bun and Steinke 2016, Lemma 1.7). Geometric: the epsilons add up,
+    so that the whole is pure, as when a session splits ``epsilon=`` among queries.
     The noise of the whole is such that the part of each offer (`shares`) is at least as noisy as the offer alone.
 
     Raises:
@@ -74,12 +74,14 @@ def together(offers: Sequence[Offer], relation: Relation) -> Cost:
         return prices[0]
     if len({offer.gaussian for offer in offers}) > 1:
         raise BadArgument("one computation adds one kind of noise")
-    parts = shares(offers)
-    if offers[0].gaussian:
-        paid = sum(price.units for price in prices)
-        alone = [p.event.noise_multiplier * math.sqrt(s) for p, s in zip(prices, parts, strict=True)]
+    parts, pure = shares(offers), not offers[0].gaussian
+    if pure:
+        paid = units.floored(sum(Fraction(offer.epsilon or 0) for offer in offers), "epsilon")
     else:
-        paid = units.floored(sum(Fraction(offer.epsilon or 0) for offer in offers) ** 2 / 2)
-        alone = [p.event.noise_multiplier * float(s) for p, s in zip(prices, parts, strict=True)]
-    bought = math.sqrt(units.PER_RHO / (2 * paid))
-    return Cost(paid, replace(prices[0].event, noise_multiplier=round_up(max(bought, *alone))))
+        paid = sum(price.units for price in prices)
+    alone = [
+        price.mechanism.noise_multiplier * (float(share) if pure else math.sqrt(share))
+        for price, share in zip(prices, parts, strict=True)
+    ]
+    bought = costs.multiplier(paid, pure=pure)
+    return Cost(paid, replace(prices[0].mechanism, noise_multiplier=max(bought, *map(round_up, alone))))

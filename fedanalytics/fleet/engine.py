@@ -11,6 +11,8 @@ What does not fit into memory spills into a folder of its own, readable by this 
 from __future__ import annotations
 
 import contextlib
+import copy
+import secrets
 import shutil
 import tempfile
 import weakref
@@ -66,6 +68,9 @@ class Engine:
         key: the client column, in its own type.
         relation: what to select from, as SQL.
         files: all that may be read from now on.
+
+    Attributes:
+        table: the view that expressions read.
     """
 
     def __init__(
@@ -77,7 +82,7 @@ class Engine:
         relation: str,
         files: Sequence[str] = (),
     ) -> None:
-        self._connection, self._schema = connection, schema
+        self._connection, self._schema, self.table = connection, schema, "t"
         self._stamps = {file: _stamp(file) for file in files}
         usable = [c for c in schema.columns if c.kind is not None]
         raw = [c for c in usable if c.raw is not None]
@@ -96,6 +101,20 @@ class Engine:
             "lock_configuration = true",
         ):
             connection.execute(f"SET {setting}")
+
+    def only(self, column: Column, literal: str) -> Engine:
+        """The same table, narrowed to the clients all of whose rows have a value in a column.
+
+        Who they are depends, for each client, on its own rows alone.
+        """
+        narrowed = copy.copy(self)
+        narrowed.table = f"group_{secrets.token_hex(8)}"
+        key = quote(self._schema.client)
+        belongs = f"HAVING bool_and({quote(column.name)} IS NOT DISTINCT FROM {literal})"
+        members = f"SELECT {key} FROM {self.table} GROUP BY {key} {belongs}"  # noqa: S608 - ours, quoted
+        rows = f"SELECT * FROM {self.table} WHERE {key} IN ({members})"  # noqa: S608 - ours, quoted
+        self._connection.execute(f"CREATE TEMP VIEW {narrowed.table} AS {rows}")
+        return narrowed
 
     def check_files(self) -> None:
         """Refuse to read what is not what it was: an answer over half a fleet would be paid like a whole one.
@@ -121,7 +140,7 @@ class Engine:
 
     def evaluate(self, values: Sequence[Value]) -> list[npt.NDArray[Any]]:
         """One array per value, all in the same order of clients, in one pass over the data."""
-        found: Mapping[str, Any] = fetch(self._connection, select(self._schema, values, "t"))
+        found: Mapping[str, Any] = fetch(self._connection, select(self._schema, values, self.table))
         return [_texts(found[f"v{i}"]) if v.is_text else _numbers(found[f"v{i}"]) for i, v in enumerate(values)]
 
 

@@ -7,6 +7,7 @@ Everything else is one SELECT per round.
 from __future__ import annotations
 
 import functools
+import math
 import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fedanalytics._validate import text, whole
+from fedanalytics._validate import real, text, whole
 from fedanalytics.errors import BadArgument
 from fedanalytics.fleet.arrays import numbers
 from fedanalytics.fleet.engine import Engine
 from fedanalytics.fleet.functions import applied, try_without_clients
 from fedanalytics.fleet.paths import Paths, each
-from fedanalytics.fleet.schema import Column, Kind, Schema, exposed, quote
+from fedanalytics.fleet.schema import Column, Kind, Schema, double, exposed, quote
+from fedanalytics.fleet.schema import text as quoted
 from fedanalytics.fleet.select import Value, select, value
 from fedanalytics.fleet.sources import open_csv, open_pandas, open_parquet, open_values
 from fedanalytics.round.blocks import Block
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Integers = npt.NDArray[np.int64]
+Cohort = Callable[[int], npt.NDArray[np.bool_]]
 
 
 class Fleet:
@@ -50,6 +53,7 @@ class Fleet:
         client: the name of the client column.
         dataset: what the data is called; declared, else the path as given, else the client column.
         population: the declared, public number of clients, or None. Never counted.
+        group: (column, value) that all its clients have in all their rows, if it was made by `only`; else None.
 
     Example:
         >>> import pandas as pd
@@ -76,6 +80,7 @@ class Fleet:
         self.population = None if population is None else whole(population=population)
         self._schema, self._open, self._values = schema, engine, values
         self._lock = threading.RLock()
+        self.group: tuple[str, str | float] | None = None
         self._bound: set[Value] = set()  # what was found to bind already
         self._value = functools.lru_cache(maxsize=4096)(functools.partial(value, schema))
 
@@ -181,6 +186,46 @@ class Fleet:
         """
         return {c.name: c.type for c in self._schema.columns}
 
+    def only(self, column: str, value: str | float, *, population: int | None = None) -> Fleet:
+        """The clients of one group: those all of whose rows have `value` in `column`.
+
+        Who belongs to which group must be public and fixed for good, such as the region of a sensor; a client with rows
+        of two values is in no group. What is released about disjoint groups does not add up (parallel composition):
+        open a budget for each with ``ledger.budget(..., group=fleet.group)``.
+
+        Args:
+            column: a number or a text.
+            value: of the column.
+            population: the public number of clients in the group, if there is one.
+
+        Raises:
+            BadArgument: no such column, or a value of another type than the column's.
+
+        Example:
+            >>> import pandas as pd
+            >>> df = pd.DataFrame({"sensor": [1, 1, 2], "region": ["EU", "EU", "US"], "temp": [60.0, 70.0, 80.0]})
+            >>> Fleet.from_pandas(df, client="sensor").only("region", "EU").group
+            ('region', 'EU')
+        """
+        if self.group is not None:
+            raise BadArgument(f"the fleet is the group {self.group!r} already; narrow the whole fleet")
+        found = self._schema.find(column)
+        if found.kind is Kind.TEXT and isinstance(value, str):
+            literal = quoted(value)
+        elif found.kind is Kind.NUMBER and real(value) and math.isfinite(float(value)):
+            literal = double(float(value))
+        else:
+            raise BadArgument(f"value={value!r} is not what column {found.name!r} holds, which is {found.type}")
+        group = Fleet(
+            self._schema,
+            lambda: self._engine.only(found, literal),
+            None,
+            dataset=self.dataset,
+            population=population,
+        )
+        group.group, group._lock = (found.name, value if isinstance(value, str) else float(value)), self._lock
+        return group
+
     def check(self, work: Work, *, text: bool | None = None) -> None:
         """Find at the door whatever is wrong with a work. Looks at the schema, and at no data.
 
@@ -216,12 +261,15 @@ class Fleet:
             return {"parts": [self.describe(sql) for sql in work.parts]}
         return {"inputs": [self.describe(sql) for sql in _sqls(work)], "function": type(work.function).__name__}
 
-    def sums(self, blocks: Sequence[Block], steps: Sequence[int]) -> list[Integers]:
+    def sums(
+        self, blocks: Sequence[Block], steps: Sequence[int], cohorts: Sequence[Cohort | None] | None = None
+    ) -> list[Integers]:
         """The exact sum over all clients of each block's encoded vectors, shape (encoder.size,), in one pass.
 
         Args:
             blocks: works and encoders, as checked by `check`.
             steps: the grid of each block's encoder.
+            cohorts: who takes part in each block: ``cohort(n)`` tosses a coin for each of n clients. None: everybody.
 
         Raises:
             BadArgument: what `check` would have raised; nothing that depends on data.
@@ -229,6 +277,8 @@ class Fleet:
         """
         with self._lock:
             answers = self._evaluate([block.work for block in blocks])
+            if cohorts is not None:
+                answers = [_drawn(columns, cohort) for columns, cohort in zip(answers, cohorts, strict=True)]
             return [_sum(b, s, columns) for b, s, columns in zip(blocks, steps, answers, strict=True)]
 
     @functools.cached_property
@@ -307,6 +357,17 @@ def _sum(block: Block, steps: int, columns: Columns | None) -> Integers:
         return block.encoder.sums(applied(work, columns), steps)
     except Exception:  # noqa: BLE001 - a function's exception tells what it met: soundness, channel "a device's exception"
         return _nobody(block)
+
+
+def _drawn(columns: Columns | None, cohort: Cohort | None) -> Columns | None:
+    """The columns of those who take part. The coins do not depend on what a client holds, so its order does not matter.
+
+    A client whom a condition leaves out has no row here, and contributes nothing whichever way its coin falls.
+    """
+    if columns is None or cohort is None:
+        return columns
+    taking_part = cohort(len(columns[0]))
+    return tuple(column[taking_part] for column in columns)
 
 
 def _nobody(block: Block) -> Integers:

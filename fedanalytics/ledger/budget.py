@@ -5,20 +5,30 @@ from __future__ import annotations
 import json
 import math
 import secrets
-import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fedanalytics import _validate
-from fedanalytics.errors import BudgetExceeded, KeyReused, LedgerCorrupt, LedgerError
+from fedanalytics.errors import BadArgument, BudgetExceeded, KeyReused, LedgerCorrupt, LedgerError
 from fedanalytics.ledger import results, tables
-from fedanalytics.ledger.amount import Amount, amount
+from fedanalytics.ledger.amount import Amount, EpsilonSpent, amount
+from fedanalytics.ledger.database import Connection
 from fedanalytics.ledger.entries import parsed as parsed_entry
 from fedanalytics.ledger.entries import stamped
-from fedanalytics.ledger.plans import Answer, Plan, Reservation, StoredAnswer, check_relation, difference, kind
+from fedanalytics.ledger.plans import (
+    Answer,
+    Plan,
+    Reservation,
+    StoredAnswer,
+    check_price,
+    check_relation,
+    difference,
+    kind,
+)
 from fedanalytics.ledger.store import Store, Transaction
-from fedanalytics.ledger.terms import Asked, Terms, agreed, check_alone, parsed
-from fedanalytics.privacy import units, zcdp
+from fedanalytics.ledger.terms import Asked, Group, Terms, agreed, check_alone, parsed
+from fedanalytics.privacy import units
+from fedanalytics.privacy.filters import Filter
 from fedanalytics.privacy.relations import Relation
 from fedanalytics.round.canonical import canonical_json
 
@@ -27,8 +37,9 @@ class Budget:
     """A cap on what a group of people may lose, and what was spent of it; made by `Ledger.budget`.
 
     Formal guarantee: under the neighbouring relation `relation` on units of privacy `unit`, everything that was
-    answered from this budget, each query chosen after the earlier answers, is (cap)-zCDP, and hence
-    (epsilon, delta)-DP for the figures it was opened with.
+    answered from this budget, each query chosen after the earlier answers, is (epsilon, delta)-DP for the figures it
+    was opened with (rho-zCDP for a budget in rho), by the filter `filter`. Budgets of disjoint groups of one dataset
+    lose together no more than the one that lost most.
 
     Attributes:
         name: what it is called in the ledger.
@@ -56,8 +67,18 @@ class Budget:
 
     @property
     def cap(self) -> int:
-        """In units of 1e-12 rho."""
+        """In units of 1e-12 of what the filter counts: rho, or epsilon under "pure" and "pld"."""
         return self._terms.cap
+
+    @property
+    def filter(self) -> Filter:
+        """The rule by which queries are admitted; fixed when the budget was opened."""
+        return self._terms.rule
+
+    @property
+    def group(self) -> Group | None:
+        """(column, value) of the clients that it is for; None for all."""
+        return self._terms.group
 
     @property
     def epsilon(self) -> float | None:
@@ -93,13 +114,29 @@ class Budget:
         with self._store.read() as connection:
             terms, spent = _state(connection, self.name)
             until, _ = tables.last_entry(connection)
-        return amount(spent, terms.delta, lambda: self._queries(until))
+        return amount(spent, terms.delta, terms.rule, lambda: self._queries(until))
+
+    @property
+    def epsilon_spent(self) -> EpsilonSpent:
+        """The epsilon of what was spent, and the rule by which it holds.
+
+        Raises:
+            BadArgument: the budget was opened in rho without a delta.
+        """
+        terms, spent = self._state()
+        if terms.delta is None and terms.rule.counts == "rho":
+            raise BadArgument(
+                f"budget {self.name!r} was opened in rho without a delta=, so it has no epsilon: see spent.rho, or "
+                "fa.privacy.Accountant for any delta"
+            )
+        delta = terms.delta or 0.0
+        return EpsilonSpent(terms.rule.epsilon_of(spent, delta), delta, terms.filter, terms.rule.rule, terms.epsilon)
 
     @property
     def remaining(self) -> Amount:
         """What may still be reserved; its epsilon is the one that the remaining rho alone implies."""
         terms, spent = self._state()
-        return amount(terms.cap - spent, terms.delta)
+        return amount(terms.cap - spent, terms.delta, terms.rule)
 
     def bind(self, *, unit: str | None = None, dataset: str | None = None) -> None:
         """Tie the budget to the people it protects: fills in what was not declared, checks what was.
@@ -118,7 +155,8 @@ class Budget:
         Raises:
             KeyReused: a key stands for another question or cost.
             BudgetExceeded: the new plans do not fit into what is left.
-            BadArgument: an event holds under another relation than the budget.
+            BadArgument: an event holds under another relation than the budget, or a plan's units do not pay for it.
+            NotPrivate: the filter has no finite price for an event.
             LedgerError: the store cannot be written; nothing was reserved.
         """
         wanted = tuple(plans)
@@ -128,6 +166,7 @@ class Budget:
             new: dict[str, Plan] = {}
             for plan in wanted:
                 check_relation(plan.event, terms.relation)
+                check_price(plan, terms.rule)
                 earlier = tables.reservation(transaction.connection, self.name, plan.key)
                 if earlier is not None:
                     paid[plan.key] = self._replayed(transaction.connection, earlier, plan)
@@ -176,7 +215,8 @@ class Budget:
             terms, spent = self._state()
         except LedgerError:  # closed, or out of reach: what is shown in a traceback must not raise
             return f"Budget({self.name!r})"
-        return f"Budget({self.name!r}, {terms.label}, spent rho={units.rho(spent):.6g} of {units.rho(terms.cap):.6g})"
+        numbers = f"{terms.rule.counts}={units.rho(spent):.6g} of {units.rho(terms.cap):.6g}"
+        return f"Budget({self.name!r}, {terms.label}, spent {numbers})"
 
     @property
     def _terms(self) -> Terms:
@@ -192,7 +232,7 @@ class Budget:
     def _queries(self, until: int) -> tuple[dict[str, Any], ...]:
         with self._store.read() as connection:
             rows = tables.spends(connection, self.name, until)
-        return tuple(_row(*row) for row in rows)
+        return tuple(_row(row, self.filter.counts) for row in rows)
 
     def _reserve(self, transaction: Transaction, terms: Terms, plan: Plan) -> Reservation:
         id_ = secrets.token_hex(16)
@@ -203,7 +243,7 @@ class Budget:
         tables.add_reservation(transaction.connection, row)
         return Reservation(id_, plan.key, plan.digest, head.seq, head.hash)
 
-    def _replayed(self, connection: sqlite3.Connection, row: tables.Reserved, plan: Plan) -> Reservation:
+    def _replayed(self, connection: Connection, row: tables.Reserved, plan: Plan) -> Reservation:
         entry = tables.entry(connection, row.seq)
         if entry is None:
             raise LedgerCorrupt(f"entry {row.seq} is missing: verify the ledger")
@@ -222,7 +262,8 @@ class Budget:
         if stored is None:
             name = results.sha256(text)
             names = {"reservation": row.id, "key": row.key, "index": answer.index, "digest": answer.digest}
-            head = transaction.append(stamped("commit", self.name, self._actor, **names, result=name))
+            ran = {} if answer.sampling_rate == 1 else {"sampled": answer.sampling_rate}
+            head = transaction.append(stamped("commit", self.name, self._actor, **names, **ran, result=name))
             body = transaction.place(name, text)
             kept = tables.Stored(row.seq, answer.index, head.seq, answer.digest, name, body)
             tables.add_answer(transaction.connection, kept)
@@ -245,7 +286,7 @@ class Budget:
         _, spent = _state(connection, self.name)
         tables.set_spent(connection, self.name, spent - row.units)
 
-    def _held(self, connection: sqlite3.Connection, reservation: Reservation) -> tables.Reserved:
+    def _held(self, connection: Connection, reservation: Reservation) -> tables.Reserved:
         row = tables.reservation(connection, self.name, reservation.key)
         if row is None or row.id != reservation.id:
             raise LedgerError(
@@ -284,7 +325,7 @@ def settle(store: Store, asked: Asked, actor: str) -> None:
         tables.set_terms(transaction.connection, new.name, canonical_json(new.to_json()))
 
 
-def _state(connection: sqlite3.Connection, name: str) -> tuple[Terms, int]:
+def _state(connection: Connection, name: str) -> tuple[Terms, int]:
     row = tables.budget(connection, name)
     if row is None:
         raise LedgerError(f"this ledger has no budget {name!r}")
@@ -293,17 +334,18 @@ def _state(connection: sqlite3.Connection, name: str) -> tuple[Terms, int]:
 
 def _admit(terms: Terms, spent: int, asked: int) -> None:
     """The filter: the sum never exceeds the cap."""
-    left = terms.cap - spent
+    left, name = terms.cap - spent, terms.rule.counts
     if asked <= left:
         return
     fits = "nothing is left"
     if left:
-        largest = _largest(left)
-        epsilon = terms.delta and f" (epsilon={zcdp.epsilon_of(largest, terms.delta):.4g} at delta={terms.delta:g})"
-        fits = f"the largest cost that fits is rho={largest!r}{epsilon or ''}"
+        epsilon = ""
+        if name == "rho" and terms.delta is not None:
+            epsilon = f" (epsilon={terms.rule.epsilon_of(left, terms.delta):.4g} at delta={terms.delta:g})"
+        fits = f"the largest cost that fits is {name}={_largest(left)!r}{epsilon}"
     raise BudgetExceeded(
-        f"budget {terms.name!r} ({terms.label}) cannot pay: requested rho={units.rho(asked)!r}, remaining "
-        f"rho={units.rho(left)!r}; {fits}. Nothing was spent"
+        f"budget {terms.name!r} ({terms.label}) cannot pay: requested {name}={units.rho(asked)!r}, remaining "
+        f"{name}={units.rho(left)!r}; {fits}. Nothing was spent"
     )
 
 
@@ -322,7 +364,8 @@ def _reused(budget: str, plan: Plan, old: Mapping[str, Any], where: str) -> KeyR
     )
 
 
-def _row(seq: int, text: str, key: str, total: int, answered: bool) -> dict[str, Any]:  # noqa: FBT001  # a column
+def _row(row: tuple[int, str, str, int, bool], counts: str) -> dict[str, Any]:
+    seq, text, key, total, answered = row
     body = parsed_entry(seq, text)
     state = "committed" if answered else "open"
     names = {
@@ -332,4 +375,5 @@ def _row(seq: int, text: str, key: str, total: int, answered: bool) -> dict[str,
         "actor": body["actor"],
         "query": kind(body.get("question", {})),
     }
-    return {**names, "units": total, "rho": units.rho(total), "state": state}
+    cost = {"rho": None, "epsilon": None} | {counts: units.rho(total)}
+    return {**names, "units": total, **cost, "state": state}

@@ -11,11 +11,12 @@ import os
 import re
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 from fedanalytics.errors import BadArgument, LedgerCorrupt
 
 GENESIS = bytes(32)
-_FORM = re.compile(r"(0|[1-9][0-9]{0,18}):([0-9a-f]{64})")
+_FORM = re.compile(r"(0|[1-9][0-9]{0,17}):([0-9a-f]{64})")
 PAUSE = 0.01  # seconds until a head that another process is writing is whole
 _WIDTH = 96  # bytes: never shorter than before, so that one write replaces the text as a whole
 
@@ -49,6 +50,35 @@ class Head:
 
 
 EMPTY = Head(0, GENESIS.hex())
+
+
+class HeadKeeper(Protocol):
+    """A place outside of the database, for the head that it must not fall behind."""
+
+    def read(self) -> Head | None:
+        """What was kept; None where nothing was."""
+
+    def write(self, head: Head) -> None:
+        """Keep `head`."""
+
+
+@dataclass
+class RememberedHead:
+    """The last head that this process wrote: a server that fell behind it has lost what it had promised to keep.
+
+    It is noticed where a database was restored, or a lagging copy took over, while the process ran; across processes
+    only a head that was published notices it (`verify`).
+    """
+
+    head: Head | None = None
+
+    def read(self) -> Head | None:
+        """What was kept; None where nothing was."""
+        return self.head
+
+    def write(self, head: Head) -> None:
+        """Keep `head`."""
+        self.head = head
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from fedanalytics import _validate
 from fedanalytics.errors import BadArgument
 from fedanalytics.ledger.entries import text
 from fedanalytics.ledger.results import sha256
-from fedanalytics.privacy import units
-from fedanalytics.privacy.events import Composed, Event
+from fedanalytics.privacy.events import Event
+from fedanalytics.privacy.filters import Filter
 from fedanalytics.round.canonical import canonical
 
 
@@ -24,12 +24,11 @@ class Plan:
         key: names this asking; the same key with the same digest is the same asking.
         question: the query in canonical JSON form.
         event: what will be done to the data, in all its rounds.
-        units: the cost, in units of 1e-12 rho; at least what `event` costs.
+        units: the cost, in units of 1e-12 of what the budget's filter counts; at least its price of `event`.
         trust: the trust model.
 
     Raises:
-        BadArgument: the key is empty, or the event costs more than `units`.
-        NotPrivate: the event has no finite cost.
+        BadArgument: the key is empty, or the units are not a whole number of at least 0.
 
     Example:
         >>> from fedanalytics.privacy.events import Gaussian
@@ -46,9 +45,6 @@ class Plan:
     def __post_init__(self) -> None:
         _validate.text(key=self.key)
         _validate.whole(minimum=0, units=self.units)
-        price = units.ceiled(self.event.rho)
-        if self.units < price:
-            raise BadArgument(f"units={self.units} do not pay for {self.event!r}, which costs {price}")
 
     @cached_property
     def digest(self) -> str:
@@ -106,21 +102,14 @@ class Answer:
         index: the round's number, from 0.
         digest: the round's digest.
         body: the answer, a JSON value.
+        sampling_rate: of the cohort that was drawn for it by our own sampler; 1 if everybody was asked.
     """
 
     reservation: Reservation
     index: int
     digest: str
     body: Any
-
-
-def relations(event: Event) -> Iterator[str]:
-    """The neighbouring relations that an event's parts hold under."""
-    if isinstance(event, Composed):
-        for part in event.events:
-            yield from relations(part)
-    elif hasattr(event, "relation"):
-        yield event.relation.value
+    sampling_rate: float = 1.0
 
 
 def check_relation(event: Event, relation: str) -> None:
@@ -129,12 +118,30 @@ def check_relation(event: Event, relation: str) -> None:
     Raises:
         BadArgument: both are named.
     """
-    for other in relations(event):
+    for other in event.relations:
         if other != relation:
             raise BadArgument(
                 f"the event {event!r} holds under {other}, the budget counts {relation}: losses under different "
                 "relations do not add up; open a budget with relation= of the event"
             )
+
+
+def check_price(plan: Plan, rule: Filter) -> None:
+    """Refuse a plan whose units do not pay for its event.
+
+    Raises:
+        BadArgument: they do not.
+        NotPrivate: no units do, under this filter.
+    """
+    price = _price(plan.event, rule)
+    if plan.units < price:
+        raise BadArgument(f"units={plan.units} do not pay for {plan.event!r}, which costs {price}")
+
+
+@lru_cache(maxsize=1024)
+def _price(event: Event, rule: Filter) -> int:
+    """Few events differ."""
+    return rule.price(event)
 
 
 def kind(question: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
@@ -13,8 +14,9 @@ from fedanalytics.ledger.entries import VERSION, text
 from fedanalytics.ledger.plans import check_relation
 from fedanalytics.ledger.results import sha256
 from fedanalytics.ledger.tables import Reserved
-from fedanalytics.ledger.terms import FILTER, Terms, check_alone
-from fedanalytics.privacy import events, units, zcdp
+from fedanalytics.ledger.terms import Terms, check_alone
+from fedanalytics.privacy import events, units
+from fedanalytics.privacy.filters import Filter, Zcdp
 from fedanalytics.privacy.relations import Relation
 
 _SLACK = 1e-9  # of a cap's promise: elementary functions differ in their last bits between machines
@@ -37,6 +39,7 @@ class Replay:
         self.answers: dict[int, tuple[int, int, str, str]] = {}
         self._answered: dict[str, set[int]] = {}
         self._keys: dict[tuple[str, str], str] = {}
+        self._claimed: dict[str, frozenset[float]] = {}
 
     def take(self, seq: int, body: dict[str, Any]) -> None:
         """One more entry.
@@ -64,7 +67,6 @@ class Replay:
     def _open(self, _: int, body: dict[str, Any]) -> None:
         terms = Terms.from_json(body["budget"], body)
         _hold(terms.name not in self.terms, f"budget {terms.name!r} is open already")
-        _hold(terms.filter == FILTER, f"its filter is {terms.filter!r}")
         _hold(_keeps_its_promise(terms), f"a cap of {terms.cap} units is more than {terms.label}")
         Relation(terms.relation)
         check_alone(terms, self.terms.values())
@@ -82,7 +84,8 @@ class Replay:
         terms, cost, id_, key = self.terms[body["budget"]], body["units"], body["reservation"], body["key"]
         whose = (body["unit"], body["dataset"], body["relation"])
         _hold(whose == (terms.unit, terms.dataset, terms.relation), "it counts other people than its budget")
-        _hold(cost >= _price(json.dumps(body["event"]), terms.relation), f"{cost} units do not pay for its event")
+        price = _price(json.dumps(body["event"]), terms.relation, terms.rule)
+        _hold(cost >= price, f"{cost} units do not pay for its event, which costs {price}")
         plan = {name: body[name] for name in ("question", "event", "units", "trust")}
         _hold(sha256(text(plan)) == body["digest"], "its digest is not that of its plan")
         _hold(id_ not in self.reservations, f"reservation {id_} exists already")
@@ -91,12 +94,15 @@ class Replay:
         _hold(total <= terms.cap, f"budget {terms.name!r} is overspent: {total} of {terms.cap} units")
         self.reservations[id_] = Reserved(terms.name, key, id_, body["digest"], cost, seq)
         self._keys[terms.name, key] = id_
+        self._claimed[id_] = _rates(json.dumps(body["event"]))
         self.spent[terms.name] = total
 
     def _commit(self, seq: int, body: dict[str, Any]) -> None:
         held, index = self._held(body), body["index"]
         answered = self._answered.setdefault(held.id, set())
         _hold(index not in answered, f"round {index} of reservation {held.id} has an answer already")
+        claimed = self._claimed[held.id]
+        _hold(not claimed or body.get("sampled") in claimed, f"no cohort was sampled as claimed, at {set(claimed)}")
         answered.add(index)
         self.answers[seq] = (held.seq, index, body["digest"], body["result"])
 
@@ -120,14 +126,23 @@ def _hold(rule: bool, broken: str) -> None:  # noqa: FBT001  # a condition, like
 
 
 @lru_cache(maxsize=1024)
-def _price(event: str, relation: str) -> int:
-    """The units that an event costs; few events differ."""
+def _price(event: str, relation: str, rule: Filter) -> int:
+    """The units that an event costs; few events differ. Only what is no fraction may differ in its last bits."""
     parsed = events.from_json(json.loads(event))
     check_relation(parsed, relation)
-    return units.ceiled(parsed.rho)
+    price = rule.price(parsed)
+    exact = isinstance(rule, Zcdp) or all(isinstance(atom, events.Gaussian) for atom, _ in parsed.atoms())
+    return price if exact else math.floor(price * (1 - _SLACK))
+
+
+@lru_cache(maxsize=1024)
+def _rates(event: str) -> frozenset[float]:
+    """The sampling rates that an event claims."""
+    atoms = events.from_json(json.loads(event)).atoms()
+    return frozenset(atom.rate for atom, _ in atoms if isinstance(atom, events.PoissonSampled))
 
 
 def _keeps_its_promise(terms: Terms) -> bool:
-    if terms.epsilon is not None and terms.delta is not None:
-        return zcdp.epsilon_of(units.rho(terms.cap), terms.delta) <= terms.epsilon * (1 + _SLACK)
+    if terms.epsilon is not None:
+        return terms.rule.epsilon_of(terms.cap, terms.delta or 0.0) <= terms.epsilon * (1 + _SLACK)
     return terms.rho is not None and terms.cap <= Fraction(terms.rho) * units.PER_RHO * (1 + Fraction(_SLACK))

@@ -1,34 +1,30 @@
-"""The store: one SQLite file and its transactions, safe against kills, races, threads and forks.
+"""The store: a database and its transactions, safe against kills, races, threads and forks.
 
-WAL with ``synchronous=FULL``: a transaction that returned is on the disk. ``BEGIN IMMEDIATE``: processes take turns, so
-that what a transaction read still holds when it writes. Threads share one connection and take turns as well. No
-connection is carried across a fork (SQLite forbids it: the child would believe in its parent's locks): it is closed
-before, and each side opens its own when it needs one.
+Threads share one connection and take turns. No connection is carried across a fork (a child would believe in its
+parent's locks, or end its parent's session): it is closed before, and each side opens its own when it needs one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 import threading
 import time
 import weakref
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from fedanalytics.errors import LedgerCorrupt, LedgerError
 from fedanalytics.ledger import entries, tables
-from fedanalytics.ledger.connections import MEMORY, checked_place, opened, translated
-from fedanalytics.ledger.heads import EMPTY, PAUSE, Head, KeptHead
+from fedanalytics.ledger.database import Connection, Database
+from fedanalytics.ledger.heads import EMPTY, PAUSE, Head
 from fedanalytics.ledger.results import LARGE, ResultFiles
 
 
 class Transaction:
     """An open write transaction: its connection, the head that it extends, the answers that it filed."""
 
-    def __init__(self, connection: sqlite3.Connection, files: ResultFiles | None) -> None:
+    def __init__(self, connection: Connection, files: ResultFiles | None) -> None:
         self.connection = connection
         self.before = self.head = last_head(connection)
         self._files = files
@@ -59,61 +55,61 @@ class Transaction:
 
 
 class Store:
-    """A ledger's file, with what lies beside it.
-
-    Args:
-        path: the database; ":memory:" keeps nothing.
-        timeout: how long to wait for another process, in seconds.
+    """A ledger's database, with what lies beside it.
 
     Raises:
-        BadArgument: the path cannot be a ledger's.
-        LedgerLocked: another process held the file for longer than `timeout`.
+        LedgerLocked: another process held it for longer than the timeout.
         LedgerUnwritable: the storage refused.
-        LedgerCorrupt: the file is no ledger, or an older copy of one.
+        LedgerCorrupt: it is no ledger, or an older copy of one.
     """
 
-    def __init__(self, path: str, timeout: float) -> None:
-        self.path = checked_place(path)
-        self.timeout = timeout
-        self.files = None if path == MEMORY else ResultFiles(Path(f"{path}.results"))
-        self._kept = None if path == MEMORY else KeptHead(f"{path}.head")
+    def __init__(self, database: Database) -> None:
+        self.database = database
         self._lock = threading.RLock()
-        self._connection: sqlite3.Connection | None = None
+        self._connection: Connection | None = None
         self._gone = ""  # why no connection may be opened any more
-        with self._lock, translated(path, timeout):
+        with self._lock, database.translated():
             self._connected()
         _stores[id(self)] = self
 
+    @property
+    def path(self) -> str:
+        """Where the ledger lies, without a password."""
+        return self.database.path
+
+    @property
+    def files(self) -> ResultFiles | None:
+        """Where large answers go; None if the database takes them."""
+        return self.database.files
+
     @contextlib.contextmanager
     def write(self) -> Iterator[Transaction]:
-        """All or nothing; on the disk when it ends without an error."""
-        with self._lock, translated(self.path, self.timeout):
-            connection, transaction = self._connected(), None
+        """All or nothing; durable when it ends without an error."""
+        with self._lock, self.database.translated():
+            connection, transaction, kept = self._begun(write=True), None, self.database.kept
             try:
-                connection.execute("BEGIN IMMEDIATE")
                 transaction = Transaction(connection, self.files)
                 self._agree(transaction.head, self.kept_head())
                 yield transaction
-                connection.execute("COMMIT")
+                connection.commit()
             except BaseException:
                 self._undo(transaction)
                 raise
-            if self._kept and transaction.head != transaction.before:
-                self._kept.write(transaction.head)
+            if kept and transaction.head != transaction.before:
+                kept.write(transaction.head)
 
     @contextlib.contextmanager
-    def read(self) -> Iterator[sqlite3.Connection]:
+    def read(self) -> Iterator[Connection]:
         """One moment of the ledger."""
-        with self._lock, translated(self.path, self.timeout):
-            connection = self._connected()
+        with self._lock, self.database.translated():
+            connection = self._begun(write=False)
             try:
-                connection.execute("BEGIN")
                 yield connection
             finally:
                 self._undo(None)
 
     def close(self) -> None:
-        """Let go of the file; closing twice is harmless."""
+        """Let go of the database; closing twice is harmless."""
         with self._lock:
             self._gone = self._gone or "was closed; open it again with Ledger(path)"
             self._drop()
@@ -122,12 +118,31 @@ class Store:
         if hasattr(self, "_connection"):
             self._drop()
 
-    def _connected(self) -> sqlite3.Connection:
+    def _begun(self, *, write: bool) -> Connection:
+        """A connection in a transaction. One that was lost since the last is replaced: nothing was under way."""
+        kept = self._connection is not None
+        try:
+            return self._begin(write=write)
+        except self.database.errors:
+            if not kept or self._connection is not None:
+                raise
+        return self._begin(write=write)
+
+    def _begin(self, *, write: bool) -> Connection:
+        connection = self._connected()
+        try:
+            connection.begin(write=write)
+        except BaseException:
+            self._undo(None)
+            raise
+        return connection
+
+    def _connected(self) -> Connection:
         if self._gone:
             raise LedgerError(f"the ledger {self.path} {self._gone}")
         if self._connection is None:
             kept = self.kept_head()  # before the database is read: a head may lag behind, never lead
-            self._connection = opened(self.path, self.timeout)
+            self._connection = self.database.opened()
             try:
                 self._agree(last_head(self._connection), kept)
             except BaseException:
@@ -137,27 +152,27 @@ class Store:
 
     def _drop(self) -> None:
         if self._connection is not None:
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(self.database.errors):
                 self._connection.close()
             self._connection = None
 
     def _undo(self, transaction: Transaction | None) -> None:
         """Roll back, and destroy what was filed.
 
-        If SQLite has ended the transaction already, one way or the other, the files stay: a later sweep knows which of
-        them count.
+        If the database has ended the transaction already, one way or the other, the files stay: a later sweep knows
+        which of them count.
         """
         try:
             if self._connection is not None and self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+                self._connection.rollback()
                 if transaction is not None:
                     transaction.destroy()
-        except sqlite3.Error:  # the storage is gone; a new connection will find what was committed
+        except self.database.errors:  # the storage is gone; a new connection will find what was committed
             self._drop()
 
     def kept_head(self) -> Head | None:
-        """What the file beside the database says."""
-        return self._kept.read() if self._kept else None
+        """What is known of the chain from outside of the database."""
+        return self.database.kept.read() if self.database.kept else None
 
     def _agree(self, last: Head, kept: Head | None) -> None:
         """Refuse a chain that the kept head is no part of."""
@@ -171,7 +186,7 @@ class Store:
     def before_fork(self) -> None:
         """Wait for other threads to end their transactions, then hold no connection."""
         self._lock.acquire()
-        if self.path != MEMORY:
+        if self.database.kept:
             self._drop()
 
     def after_fork_in_parent(self) -> None:
@@ -181,17 +196,17 @@ class Store:
     def after_fork_in_child(self) -> None:
         """Start anew: the lock was the parent's, and memory cannot be shared."""
         self._lock = threading.RLock()
-        if self.path == MEMORY:
+        if not self.database.kept:
             self._gone = "lives in the memory of the process that forked this one; give the ledger a path"
 
 
-def last_head(connection: sqlite3.Connection) -> Head:
+def last_head(connection: Connection) -> Head:
     """The head of the chain in a database."""
     seq, hash_ = tables.last_entry(connection)
     return Head(seq, hash_.hex())
 
 
-def extends(connection: sqlite3.Connection, last: Head, earlier: Head | None) -> bool:
+def extends(connection: Connection, last: Head, earlier: Head | None) -> bool:
     """Whether the chain that ends at `last` goes through `earlier`."""
     if earlier is None or earlier in {last, EMPTY}:
         return True

@@ -1,8 +1,7 @@
-"""What a budget promises, written once in its ``open`` entry: cap, filter, relation, unit and dataset.
+"""What a budget promises, written once in its ``open`` entry: cap, filter, relation, unit, dataset and group.
 
-The cap is held by a zCDP filter: the costs of all queries, each chosen after the earlier answers, sum to at most rho
-(Whitehouse, Ramdas, Rogers, Wu 2022, arXiv 2203.05481, Theorem 1). A cap stated as (epsilon, delta) is the largest rho
-that implies it.
+The cap is held by a filter (`fedanalytics.privacy.filters`), which is valid when each query is chosen after the earlier
+answers. A cap stated as (epsilon, delta) is the most of the filter's units that imply it.
 """
 
 from __future__ import annotations
@@ -11,16 +10,18 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
-from functools import lru_cache
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, TypeAlias
 
 from fedanalytics import _validate
 from fedanalytics.errors import BadArgument, LedgerCorrupt
-from fedanalytics.privacy import units, zcdp
+from fedanalytics.privacy import filters, renyi, units
+from fedanalytics.privacy.filters import Filter
 from fedanalytics.privacy.relations import Relation
 from fedanalytics.round.canonical import canonical
 
-FILTER = "zcdp"
+Group: TypeAlias = tuple[str, str | float]
+_OPTIONAL = frozenset({"order", "group"})  # absent from the entries of budgets without them
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,12 @@ class Terms:
     """A budget's terms.
 
     Attributes:
-        cap: in units of 1e-12 rho.
+        cap: in units of 1e-12 of what the filter counts.
         epsilon, delta, rho: as given; `rho` is a number, or a fraction as text.
         overlap: whether another budget may spend on the same unit of the same dataset.
+        filter: its name.
+        order: of a Renyi filter.
+        group: (column, value) of the clients that it is for, None for all.
     """
 
     name: str
@@ -42,7 +46,14 @@ class Terms:
     unit: str | None
     dataset: str | None
     overlap: bool
-    filter: str = FILTER
+    filter: str
+    order: int | None = None
+    group: Group | None = None
+
+    @cached_property
+    def rule(self) -> Filter:
+        """The filter itself."""
+        return filters.filter_of(asdict(self))
 
     @property
     def label(self) -> str:
@@ -52,12 +63,15 @@ class Terms:
 
     def to_json(self) -> dict[str, Any]:
         """The fields of the ``open`` entry; the name stands there already."""
-        return {k: v for k, v in asdict(self).items() if k != "name"}
+        own = {k: v for k, v in asdict(self).items() if k != "name" and not (k in _OPTIONAL and v is None)}
+        return canonical(own)  # type: ignore[no-any-return]
 
     @classmethod
     def from_json(cls, name: str, data: dict[str, Any]) -> Terms:
         """What `to_json` wrote; other keys of an entry are passed over."""
-        return cls(name, **{f.name: data[f.name] for f in fields(cls) if f.name != "name"})
+        found = {f.name: data[f.name] for f in fields(cls) if f.name != "name" and f.name not in _OPTIONAL}
+        group = data.get("group")
+        return cls(name, **found, order=data.get("order"), group=group and (group[0], group[1]))
 
 
 @dataclass(frozen=True)
@@ -72,6 +86,9 @@ class Asked:
     dataset: str | None = None
     relation: Relation | None = None
     overlap: bool = False
+    filter: str | None = None
+    order: int | None = None
+    group: Group | None = None
 
     def checked(self) -> Asked:
         """The same, in plain types.
@@ -85,11 +102,6 @@ class Asked:
                 _validate.text(**{name: getattr(self, name)})
         if self.epsilon is not None and self.rho is not None:
             raise BadArgument(f"budget {self.name!r}: give epsilon= and delta=, or rho=, not both")
-        if self.epsilon is not None and self.delta is None:
-            raise BadArgument(
-                f"budget {self.name!r}: epsilon= without delta= would be a pure budget, which a later version brings; "
-                f"write ledger.budget({self.name!r}, epsilon={self.epsilon!r}, delta=1e-6), delta below 1 / clients"
-            )
         relation = self.relation
         if relation is not None:
             relation = Relation(_validate.one_of([r.value for r in Relation], relation=relation))
@@ -100,6 +112,9 @@ class Asked:
             rho=None if self.rho is None else _plain(_validate.positive(rho=self.rho)),
             relation=relation,
             overlap=bool(self.overlap),
+            filter=None if self.filter is None else _validate.one_of(filters.NAMES, filter=self.filter),
+            order=None if self.order is None else _validate.whole(2, order=self.order),
+            group=None if self.group is None else checked_group(self.group),
         )
 
     def terms(self, existing: Iterable[str]) -> Terms:
@@ -108,15 +123,18 @@ class Asked:
         Raises:
             BadArgument: no cap was given.
         """
-        if self.epsilon is not None and self.delta is not None:
-            cap = units.cap(zcdp.rho_cap(self.epsilon, self.delta))
-        elif self.rho is not None:
-            cap = units.cap(self.rho)
-        else:
+        if self.epsilon is None and self.rho is None:
             near = _validate.did_you_mean(self.name, existing)
             raise BadArgument(
-                f"this ledger has no budget {self.name!r}{near}; to open it, give its cap: epsilon= and delta=, or rho="
+                f"this ledger has no budget {self.name!r}{near}; to open it, give its cap: epsilon= and delta=, "
+                "epsilon= alone (pure noise), or rho="
             )
+        name = self._filter()
+        order = self.order
+        if name == filters.Renyi.name and order is None and self.epsilon and self.delta:
+            order = renyi.best_order(self.epsilon, self.delta)
+        rule = filters.filter_of({"filter": name, "order": order, "epsilon": self.epsilon, "delta": self.delta})
+        cap = units.cap(self.rho or 0) if self.epsilon is None else rule.cap(self.epsilon, self.delta or 0.0)
         relation = (self.relation or Relation.ADD_OR_REMOVE_ONE).value
         return Terms(
             self.name,
@@ -128,7 +146,22 @@ class Asked:
             self.unit,
             self.dataset,
             self.overlap,
+            name,
+            order,
+            self.group,
         )
+
+    def _filter(self) -> str:
+        """The filter that was asked for, or the one that suits the form of the cap."""
+        forms = {"rho": ("zcdp",), "epsilon": ("pure",), "epsilon and delta": ("gdp", "zcdp", "renyi", "pld")}
+        form = "rho" if self.epsilon is None else "epsilon" if self.delta is None else "epsilon and delta"
+        name = self.filter or forms[form][0]
+        if name not in forms[form]:
+            needs = " or ".join(given for given, names in forms.items() if name in names)
+            raise BadArgument(f"budget {self.name!r}: filter={name!r} holds a cap in {needs}, got one in {form}")
+        if self.order is not None and name != filters.Renyi.name:
+            raise BadArgument(f"budget {self.name!r}: order= belongs to filter='renyi', not to {name!r}")
+        return name
 
 
 def _plain(rho: Any) -> float | Fraction:
@@ -141,12 +174,12 @@ def agreed(terms: Terms, asked: Asked) -> Terms:
     Raises:
         BadArgument: what was asked differs from what was opened; both are named.
     """
-    for name in ("epsilon", "rho", "delta", "relation", "unit", "dataset"):
-        new, old = canonical(getattr(asked, name)), getattr(terms, name)
+    for name in ("epsilon", "rho", "delta", "relation", "unit", "dataset", "filter", "order", "group"):
+        new, old = canonical(getattr(asked, name)), canonical(getattr(terms, name))
         fillable = name in {"unit", "dataset"} and old is None
         if new is None or new == old or fillable:
             continue
-        opened = f"{name}={old!r}" if name in {"relation", "unit", "dataset"} else terms.label
+        opened = terms.label if name in {"epsilon", "rho", "delta"} else f"{name}={old!r}"
         raise BadArgument(
             f"budget {terms.name!r} was opened with {opened}, not {name}={new!r}; a budget never changes: leave "
             f"{name}= out to go on with it, or open one under another name"
@@ -163,18 +196,42 @@ def check_alone(terms: Terms, others: Iterable[Terms]) -> None:
     """Refuse a second budget for the same people, unless it is meant.
 
     Raises:
-        BadArgument: another budget has the same dataset and unit, and neither was opened with ``overlap=True``.
+        BadArgument: another budget has the same dataset and unit, neither was opened with ``overlap=True``, and they
+            are not for disjoint groups.
     """
     if terms.unit is None or terms.dataset is None or terms.overlap:
         return
     for other in others:
         same = (other.unit, other.dataset) == (terms.unit, terms.dataset)
-        if same and other.name != terms.name and not other.overlap:
+        if same and other.name != terms.name and not other.overlap and not disjoint(terms.group, other.group):
             raise BadArgument(
                 f"budget {terms.name!r} shares the data of budget {other.name!r} (dataset {terms.dataset!r}, unit "
                 f"{terms.unit!r}): both spend on the same people, whose loss is the sum of both; go on with "
                 f"{other.name!r}, or pass overlap=True to ledger.budget({terms.name!r}, ...) if that is meant"
             )
+
+
+def disjoint(one: Group | None, other: Group | None) -> bool:
+    """Whether no client is in both: two values of one public column, of which every client has one for good.
+
+    Parallel composition (McSherry 2009, Theorem 4): a client changes what is released about its own group only, so all
+    groups together lose no more than the group that lost most.
+    """
+    return one is not None and other is not None and one[0] == other[0] and one[1] != other[1]
+
+
+def checked_group(group: Any) -> Group:
+    """A group as (column, value).
+
+    Raises:
+        BadArgument: it is none.
+    """
+    match group:
+        case (str(column), str(value)) if column:
+            return column, value
+        case (str(column), value) if column and _validate.real(value):
+            return column, float(value)
+    raise BadArgument(f"group= must be (column, value), as fleet.group says, got {group!r}")
 
 
 @lru_cache(maxsize=256)

@@ -8,15 +8,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from fedanalytics.errors import FedAnalyticsError, LedgerCorrupt
 from fedanalytics.ledger import entries, results, tables
-from fedanalytics.ledger.connections import recognise, snapshot, translated
-from fedanalytics.ledger.heads import GENESIS, Head, KeptHead
+from fedanalytics.ledger.connections import database
+from fedanalytics.ledger.database import Connection, Database
+from fedanalytics.ledger.heads import GENESIS, Head
 from fedanalytics.ledger.ledger import Ledger
 from fedanalytics.ledger.replay import Replay
 from fedanalytics.ledger.results import ResultFiles
@@ -50,16 +49,17 @@ def verify(ledger: Ledger | str | os.PathLike[str], head: Head | str | None = No
 
     Checked are the chain; each entry against the rules (a cap that keeps its promise, no cost below its event's, no
     budget over its cap, no key used twice, nothing released after an answer); the balances, reservations and stored
-    answers against the entries; and the chain against the head kept beside the file and the one given. A chain that was
+    answers against the entries; and the chain against the head kept beside a file and the one given. A chain that was
     rewritten as a whole, with its head file, is seen only by `head`.
 
     Args:
-        ledger: an open ledger, or the path of one, which is only read.
+        ledger: an open ledger, or the path or address of one, which is only read.
         head: a head published earlier, or its text.
 
     Raises:
         LedgerCorrupt: something does not verify; the message names the entry.
-        BadArgument: there is no such file, it is another program's, or `head` is no head.
+        BadArgument: there is no such file or database, it is another program's, or `head` is no head.
+        LedgerUnwritable: a server cannot be reached.
 
     Example:
         >>> with Ledger(":memory:") as ledger:
@@ -68,10 +68,10 @@ def verify(ledger: Ledger | str | os.PathLike[str], head: Head | str | None = No
         {'aircraft': BudgetState(cap=10000000000, spent=0, open=())}
     """
     known = Head.parse(head) if isinstance(head, str) else head
-    with _source(ledger) as (source, connection):
+    with _source(ledger) as (source, kept, connection):
         replay = Replay()
         last = _chain(connection, replay)
-        for earlier in (known, source.kept):
+        for earlier in (known, kept):
             if not extends(connection, last, earlier):
                 raise LedgerCorrupt(outdated(source.path, last, earlier or last))
         _check_budgets(connection, replay)
@@ -80,30 +80,21 @@ def verify(ledger: Ledger | str | os.PathLike[str], head: Head | str | None = No
     return Verification(last.seq, last, {name: BudgetState(*replay.state(name)) for name in replay.terms})
 
 
-@dataclass(frozen=True)
-class _Source:
-    path: str
-    kept: Head | None
-    files: ResultFiles | None
-
-
 @contextlib.contextmanager
-def _source(ledger: Ledger | str | os.PathLike[str]) -> Iterator[tuple[_Source, sqlite3.Connection]]:
+def _source(ledger: Ledger | str | os.PathLike[str]) -> Iterator[tuple[Database, Head | None, Connection]]:
     """One moment of a ledger; the kept head is read first, because it may lag behind, never lead."""
     if isinstance(ledger, Ledger):
-        store = ledger.store
-        source = _Source(store.path, store.kept_head(), store.files)
-        with store.read() as connection:
-            yield source, connection
+        kept = ledger.store.kept_head()
+        with ledger.store.read() as connection:
+            yield ledger.store.database, kept, connection
     else:
-        path = os.fspath(ledger)
-        source = _Source(path, KeptHead(f"{path}.head").read(), ResultFiles(Path(f"{path}.results")))
-        with translated(path, _WAIT), snapshot(path) as connection:
-            recognise(connection, path)
-            yield source, connection
+        place = database(os.fspath(ledger), _WAIT)
+        kept = place.kept.read() if place.kept else None
+        with place.translated(), place.snapshot() as connection:
+            yield place, kept, connection
 
 
-def _chain(connection: sqlite3.Connection, replay: Replay) -> Head:
+def _chain(connection: Connection, replay: Replay) -> Head:
     """Replay every entry whose link holds."""
     last, before = 0, GENESIS
     for seq, prev, hash_, body in tables.chain(connection):
@@ -125,7 +116,7 @@ def _said(error: BaseException) -> str:
     return str(error) if isinstance(error, FedAnalyticsError) else f"it is malformed ({error!r})"
 
 
-def _check_budgets(connection: sqlite3.Connection, replay: Replay) -> None:
+def _check_budgets(connection: Connection, replay: Replay) -> None:
     found = {name: (text, spent) for name, text, spent in tables.budgets(connection)}
     for name in sorted(found.keys() | replay.terms.keys()):
         text, spent = found.get(name, ("", 0))
@@ -137,7 +128,7 @@ def _check_budgets(connection: sqlite3.Connection, replay: Replay) -> None:
             )
 
 
-def _check_reservations(connection: sqlite3.Connection, replay: Replay) -> None:
+def _check_reservations(connection: Connection, replay: Replay) -> None:
     found = {row.id: row for row in tables.reservations(connection)}
     for id_ in found.keys() | replay.reservations.keys():
         ours = replay.reservations.get(id_)
@@ -145,7 +136,7 @@ def _check_reservations(connection: sqlite3.Connection, replay: Replay) -> None:
             raise LedgerCorrupt(f"reservation {id_} is not as entry {ours.seq if ours else '(none)'} made it")
 
 
-def _check_results(connection: sqlite3.Connection, replay: Replay, files: ResultFiles | None) -> None:
+def _check_results(connection: Connection, replay: Replay, files: ResultFiles | None) -> None:
     unseen = dict(replay.answers)
     for row in tables.results(connection):
         if unseen.pop(row.seq, None) != (row.reservation, row.position, row.digest, row.hash):

@@ -6,9 +6,25 @@ Enters: pure functions and frozen values about numbers. Stays out: data, queries
 0.8341...
 """
 
+from fedanalytics.privacy import filters, samplers, sampling
 from fedanalytics.privacy.accountant import Accountant
+from fedanalytics.privacy.calibration import calibrate, rounds_within
 from fedanalytics.privacy.costs import Cost, cost
-from fedanalytics.privacy.events import Composed, DiscreteLaplace, Event, Exact, Gaussian, NoOp
+from fedanalytics.privacy.events import (
+    Composed,
+    DiscreteLaplace,
+    Event,
+    Exact,
+    Gaussian,
+    Laplace,
+    MatrixFactorization,
+    NoOp,
+    PoissonSampled,
+    RandomizedResponse,
+    Repeated,
+    Skellam,
+    TreeAggregation,
+)
 from fedanalytics.privacy.relations import Relation
 from fedanalytics.privacy.sensitivity import Sensitivity
 
@@ -20,8 +36,20 @@ __all__ = [
     "Event",
     "Exact",
     "Gaussian",
+    "Laplace",
+    "MatrixFactorization",
     "NoOp",
+    "PoissonSampled",
+    "RandomizedResponse",
     "Relation",
+    "Repeated",
     "Sensitivity",
+    "Skellam",
+    "TreeAggregation",
+    "calibrate",
     "cost",
+    "filters",
+    "rounds_within",
+    "samplers",
+    "sampling",
 ]

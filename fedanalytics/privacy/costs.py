@@ -1,7 +1,8 @@
-"""What the caller offers to pay -> whole units of the ledger, and the noise that these units buy.
+"""What the caller offers to pay -> whole units of 1e-12, and the noise that these units buy.
 
-The cost is floored to units first and the noise calibrated from the units, rounded up: what is charged always covers
-what is done. Only ``noise_multiplier=`` goes the other way, and its units are rounded up.
+Gaussian noise is paid in rho, pure noise in epsilon. The offer is floored to units first and the noise calibrated from
+the units, rounded up: what is charged always covers what is done. Only ``noise_multiplier=`` goes the other way, and
+its units are rounded up. What a budget charges for it is up to the budget's filter (`fedanalytics.privacy.filters`).
 """
 
 from __future__ import annotations
@@ -14,35 +15,49 @@ from fractions import Fraction
 from fedanalytics import _validate
 from fedanalytics.errors import BadArgument
 from fedanalytics.privacy import gdp, units
-from fedanalytics.privacy.events import DiscreteLaplace, Gaussian, round_up
+from fedanalytics.privacy.events import DiscreteLaplace, Event, Gaussian, round_up
 from fedanalytics.privacy.relations import Relation
 
 FORMS = "rho=, epsilon= (pure), epsilon= with delta=, or noise_multiplier="
+_ROOM = 1 + 1e-9  # of noise in a release calibrated to (epsilon, delta): room for the roundings of who checks it
 
 
 @dataclass(frozen=True)
 class Cost:
-    """A price that the ledger understands.
+    """What a query may do to the data.
 
     Attributes:
-        units: what is charged, in 1e-12 rho.
-        event: what may be done for it; ``event.rho <= units * 1e-12``, exactly.
+        units: the offer, in 1e-12 of rho for Gaussian noise, of epsilon for pure noise.
+        mechanism: what they buy: Gaussian noise with ``rho <= units * 1e-12``, or two-sided geometric noise with
+            ``epsilon <= units * 1e-12``, exactly.
+        sampling_rate: of the cohort that it is done to.
     """
 
     units: int
-    event: Gaussian | DiscreteLaplace
+    mechanism: Gaussian | DiscreteLaplace
+    sampling_rate: float = 1.0
+
+    @property
+    def pure(self) -> bool:
+        """Whether it is paid in epsilon."""
+        return isinstance(self.mechanism, DiscreteLaplace)
+
+    @property
+    def event(self) -> Event:
+        """What is done, to an accountant."""
+        return self.mechanism if self.sampling_rate == 1 else self.mechanism.poisson_sampled(self.sampling_rate)
 
     def part(self, share: Fraction) -> Cost:
         """The share of it: units floored, noise from the units alone, so that equal prices are equal values.
 
-        Shares of a Gaussian cost are shares of its rho; shares of a pure cost are shares of its epsilon, whose square
-        is charged: the parts of a pure cost are together as pure as the whole.
+        Shares of a Gaussian cost are shares of its rho, shares of a pure cost of its epsilon.
         """
         if share == 1:
             return self
-        fraction = share if isinstance(self.event, Gaussian) else share**2
-        paid = units.floored(units.PER_UNIT * self.units * fraction)
-        return Cost(paid, replace(self.event, noise_multiplier=_multiplier(paid)))
+        paid = units.floored(units.PER_UNIT * self.units * share)
+        return replace(
+            self, units=paid, mechanism=replace(self.mechanism, noise_multiplier=multiplier(paid, pure=self.pure))
+        )
 
 
 def cost(
@@ -52,13 +67,16 @@ def cost(
     delta: float | None = None,
     noise_multiplier: float | None = None,
     relation: Relation = Relation.ADD_OR_REMOVE_ONE,
+    sampling_rate: float = 1.0,
 ) -> Cost:
     """The cost of one call, from exactly one form.
 
     * ``rho``: zCDP; Gaussian noise of multiplier sqrt(1 / (2 rho)).
-    * ``epsilon``: pure; two-sided geometric noise. Charged as rho = epsilon^2 / 2.
-    * ``epsilon, delta``: Gaussian noise by the analytic calibration (`gdp.mu_of`). Charged as rho = mu^2 / 2.
+    * ``epsilon``: pure; two-sided geometric noise.
+    * ``epsilon, delta``: Gaussian noise by the analytic calibration (`gdp.mu_of`).
     * ``noise_multiplier``: Gaussian noise of standard deviation `noise_multiplier` times the L2 sensitivity.
+
+    On a cohort sampled at a `sampling_rate` below 1, only the last form is plain; `calibrate` finds the multiplier.
 
     Raises:
         BadArgument: none or several forms, or a number that is not positive and finite.
@@ -73,7 +91,17 @@ def cost(
     for name, value in offer.items():
         if value is not None:
             _validate.positive(**{name: value})
-    return _cost(rho, epsilon, delta, noise_multiplier, relation)
+    if not (_validate.real(sampling_rate) and 0 < sampling_rate <= 1):
+        raise BadArgument(f"sampling_rate= must be a probability in (0, 1], got {sampling_rate!r}")
+    plain = _cost(rho, epsilon, delta, noise_multiplier, relation)
+    if sampling_rate == 1:
+        return plain
+    if noise_multiplier is None:
+        raise BadArgument(
+            f"what a sampled cohort costs depends on how often it is drawn: give noise_multiplier=, for example "
+            f"fa.privacy.calibrate(epsilon=1, delta=1e-6, sampling_rate={sampling_rate!r}, rounds=1)"
+        )
+    return replace(plain, sampling_rate=sampling_rate)
 
 
 @functools.lru_cache(maxsize=256)
@@ -84,9 +112,9 @@ def _cost(
         case (_, None, None, None) if rho is not None:
             return _bought(Gaussian, Fraction(rho), relation)
         case (None, _, None, None) if epsilon is not None:
-            return _bought(DiscreteLaplace, Fraction(epsilon) ** 2 / 2, relation)
+            return _bought(DiscreteLaplace, Fraction(epsilon), relation)
         case (None, _, _, None) if epsilon is not None and delta is not None:
-            return _bought(Gaussian, Fraction(gdp.mu_of(epsilon, delta)) ** 2 / 2, relation)
+            return _bought(Gaussian, Fraction(gdp.mu_of(epsilon, delta) / _ROOM) ** 2 / 2, relation)
         case (None, None, None, _) if noise_multiplier is not None:
             event = Gaussian(noise_multiplier, relation)
             return Cost(units.ceiled(event.rho), event)
@@ -95,11 +123,11 @@ def _cost(
     raise BadArgument(f"give the cost in exactly one form: {FORMS}; found {found}")
 
 
-def _bought(mechanism: type[Gaussian | DiscreteLaplace], rho: Fraction, relation: Relation) -> Cost:
-    """Both mechanisms cost rho = 1 / (2 multiplier^2)."""
-    paid = units.floored(rho)
-    return Cost(paid, mechanism(_multiplier(paid), relation))
+def _bought(mechanism: type[Gaussian | DiscreteLaplace], amount: Fraction, relation: Relation) -> Cost:
+    paid = units.floored(amount, "rho" if mechanism is Gaussian else "epsilon")
+    return Cost(paid, mechanism(multiplier(paid, pure=mechanism is DiscreteLaplace), relation))
 
 
-def _multiplier(paid: int) -> float:
-    return round_up(math.sqrt(units.PER_RHO / (2 * paid)))
+def multiplier(paid: int, *, pure: bool) -> float:
+    """Of pure noise 1/epsilon, of Gaussian noise 1/sqrt(2 rho), rounded up."""
+    return round_up(units.PER_RHO / paid if pure else math.sqrt(units.PER_RHO / (2 * paid)))

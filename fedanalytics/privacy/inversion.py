@@ -8,15 +8,16 @@ bits: no float error reaches it. The proof is docs/exact-noise.md.
 from __future__ import annotations
 
 import bisect
+import functools
 from collections.abc import Callable
-from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
 from fedanalytics.privacy.keystream import Keystream
 from fedanalytics.privacy.laws import Law
-from fedanalytics.privacy.margin import BITS, inverted
+from fedanalytics.privacy.margin import BITS, Cells, Indices, inverted
+from fedanalytics.privacy.thresholds import worthwhile
 
 _CHUNK = 1 << 14  # draws per pass, so that the passes stay in cache
 _WORD = 64  # bits by which a draw is refined
@@ -25,10 +26,11 @@ _GUARD = 16  # further bits of S in a comparison, so that seldom a draw is refin
 
 def draw(law: Law, size: int, stream: Keystream) -> npt.NDArray[np.int64]:
     """`size` independent draws, shape (size,)."""
+    table = worthwhile(law, size)
+    invert = functools.partial(inverted, law) if table is None else table.inverted
     out = np.empty(size, np.int64)
     for start in range(0, size, _CHUNK):
-        part = out[start : start + _CHUNK]
-        part[:] = _pass(law, len(part), stream)
+        _fill(out[start : start + _CHUNK], law, invert, stream)
     return out
 
 
@@ -47,7 +49,7 @@ def settle(law: Law, k: int, bits: int, guess: int, more: Callable[[], int]) -> 
         """Whether q < S(j). Ends with probability one, as q is S(j) with probability zero."""
         nonlocal k, bits
         while True:
-            low, high = law.survival(Fraction(j), bits + _GUARD)
+            low, high = law.survival(j, bits + _GUARD)
             if (k + 1) << _GUARD <= low:
                 return True
             if k << _GUARD >= high:
@@ -57,14 +59,15 @@ def settle(law: Law, k: int, bits: int, guess: int, more: Callable[[], int]) -> 
     return _last(reaches, guess)
 
 
-def _pass(law: Law, count: int, stream: Keystream) -> npt.NDArray[np.int64]:
-    words = stream.words(count)
-    k = (words >> 1).view(np.int64)
-    m, unproven = inverted(law, k)
+def _fill(out: Cells, law: Law, invert: Callable[[Cells], tuple[Cells, Indices]], stream: Keystream) -> None:
+    words = stream.words(len(out))
+    m, unproven = invert((words >> 1).view(np.int64))
     for i in unproven.tolist():
-        m[i] = settle(law, int(k[i]), BITS, int(m[i]), lambda: int(stream.words(1)[0]))
-    np.negative(m, out=m, where=(words & 1).astype(np.bool_))
-    return m
+        m[i] = settle(law, int(words[i] >> 1), BITS, int(m[i]), lambda: int(stream.words(1)[0]))
+    signs = (words & 1).view(np.int64)
+    np.negative(signs, out=signs)
+    m ^= signs  # with the next line: -m where the sign is set
+    np.subtract(m, signs, out=out)
 
 
 def _last(holds: Callable[[int], bool], guess: int) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import TypeAlias
 
@@ -73,11 +73,48 @@ def geometric(at: Fraction, scale: Fraction, bits: int) -> Bounds:
     return low, high
 
 
+def geometric_column(scale: Fraction, bits: int) -> Iterator[Bounds]:
+    """`geometric` at 1, 2, 3, ...: each from the one before, times e**(-1/scale); without an end."""
+    work = bits + 2 * _SLACK
+    low, high = geometric(Fraction(1), scale, work)
+    least, most = decay(1 / scale, work)
+    while True:
+        yield low >> 2 * _SLACK, -(-high >> 2 * _SLACK)
+        low, high = low * least >> work, -(-high * most >> work)
+
+
+def decay(x: Fraction, bits: int) -> Bounds:
+    """Bounds on e**-x for x >= 0, however large: halved until it is below 1, then squared back.
+
+    Example:
+        >>> decay(Fraction(1), 20)  # 2**20 / e = 385749.90
+        (385749, 385750)
+    """
+    halvings = math.floor(x).bit_length()
+    work = bits + halvings + _SLACK
+    low, high = ((1 << 2 * work) // power for power in reversed(exponential(x / (1 << halvings), work)))
+    high += 1
+    for _ in range(halvings):
+        low, high = low * low >> work, -(-high * high >> work)
+    return low >> work - bits, -(-high >> work - bits)
+
+
+def half_turn(parts: int, bits: int) -> Bounds:
+    """Bounds on pi / parts."""
+    low, high = _half_pi(bits)
+    return 2 * low // parts, -(-2 * high // parts)
+
+
 @functools.cache
 def _root_of_half_pi(bits: int) -> Bounds:
-    """Bounds on sqrt(pi/2), from Euler's pi/2 = 1 + 1/3 + (1 2)/(3 5) + (1 2 3)/(3 5 7) + ..."""
-    low, high = _series(lambda n: (n, 2 * n + 1), 2 * bits)
+    """Bounds on sqrt(pi/2)."""
+    low, high = _half_pi(2 * bits)
     return math.isqrt(low), math.isqrt(high) + 1
+
+
+def _half_pi(bits: int) -> Bounds:
+    """Bounds on pi/2, by Euler's 1 + 1/3 + (1 2)/(3 5) + (1 2 3)/(3 5 7) + ..."""
+    return _series(lambda n: (n, 2 * n + 1), bits)
 
 
 def _series(ratio: Callable[[int], tuple[int, int]], bits: int) -> Bounds:

@@ -1,4 +1,4 @@
-"""Money without rounding faults: privacy is paid in whole units of 1e-12 rho (zCDP).
+"""Money without rounding faults: privacy is paid in whole units of 1e-12, of rho (zCDP) or of epsilon (pure budgets).
 
 A float stands for all reals that round to it. A cost is floored, after granting half a unit in its last place (so that
 0.3 means 300,000,000,000 units); a cap is floored after granting two. Hence k costs of ``cap / k`` always fit: each is
@@ -13,13 +13,13 @@ from fractions import Fraction
 
 from fedanalytics.errors import BadArgument
 
-PER_RHO = 10**12
-PER_UNIT = Fraction(1, PER_RHO)  # rho in one unit
+PER_RHO = 10**12  # units in one rho, or in one epsilon
+PER_UNIT = Fraction(1, PER_RHO)
 _HALF_ULP = 1 + Fraction(1, 2**53)
 _TWO_ULP = 1 + Fraction(1, 2**51)
 
 
-def floored(rho: float | Fraction) -> int:
+def floored(amount: float | Fraction, name: str = "rho") -> int:
     """The units of a cost: never more than was asked.
 
     Raises:
@@ -29,23 +29,27 @@ def floored(rho: float | Fraction) -> int:
         >>> floored(0.3), floored(Fraction(1, 3))
         (300000000000, 333333333333)
     """
-    units = math.floor(Fraction(rho) * _HALF_ULP * PER_RHO)
+    units = math.floor(Fraction(amount) * _HALF_ULP * PER_RHO)
     if units < 1:
-        raise BadArgument(f"a cost of rho={float(rho):.3g} is below the ledger's unit of 1e-12; ask for more")
+        raise BadArgument(f"a cost of {name}={float(amount):.3g} is below the ledger's unit of 1e-12; ask for more")
     return units
 
 
-def cap(rho: float | Fraction) -> int:
-    """The units of a cap."""
-    units = math.floor(Fraction(rho) * _TWO_ULP * PER_RHO)
+def cap(amount: float | Fraction, name: str = "rho") -> int:
+    """The units of a cap.
+
+    Raises:
+        BadArgument: the cap is below one unit.
+    """
+    units = math.floor(Fraction(amount) * _TWO_ULP * PER_RHO)
     if units < 1:
-        raise BadArgument(f"a cap of rho={float(rho):.3g} is below the ledger's unit of 1e-12; ask for more")
+        raise BadArgument(f"a cap of {name}={float(amount):.3g} is below the ledger's unit of 1e-12; ask for more")
     return units
 
 
-def ceiled(rho: Fraction) -> int:
+def ceiled(amount: float | Fraction) -> int:
     """The units that surely pay for an event."""
-    return math.ceil(rho * PER_RHO)
+    return math.ceil(Fraction(amount) * PER_RHO)
 
 
 def rho(units: int) -> float:

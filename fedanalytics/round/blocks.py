@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from fedanalytics.errors import BadArgument
 from fedanalytics.privacy.relations import Relation
+from fedanalytics.privacy.sampling import checked_rate
 from fedanalytics.privacy.sensitivity import Sensitivity
 from fedanalytics.round.canonical import digest
 from fedanalytics.round.estimates import Estimate, Floats, Noise
@@ -120,16 +121,29 @@ class Block:
 class Round:
     """Blocks that are answered together, in one pass over the data.
 
+    Attributes:
+        blocks: at least one.
+        sampling_rate: with which probability each client takes part, by a secret coin of its own; below 1, the sums are
+            those of the cohort that was drawn, and there is one block.
+
     Raises:
-        BadArgument: there is no block, or the shares exceed 1.
+        BadArgument: there is no block, the shares exceed 1, or the rate is not in (0, 1].
     """
 
     blocks: tuple[Block, ...]
+    sampling_rate: float = 1.0
 
     def __post_init__(self) -> None:
         if not self.blocks or any(b.share <= 0 for b in self.blocks) or sum(b.share for b in self.blocks) > 1:
             shares = ", ".join(str(b.share) for b in self.blocks)
             raise BadArgument(f"a round needs blocks with positive shares that sum to at most 1, got ({shares})")
+        if checked_rate(self.sampling_rate) < 1 and len(self.blocks) > 1:
+            raise BadArgument("a sampled round has one block: each cohort is drawn for one sum")
+
+    def describe(self) -> dict[str, Any]:
+        """The canonical form."""
+        sampled = {} if self.sampling_rate == 1 else {"sampling_rate": self.sampling_rate}
+        return {"is": "Round", "blocks": self.blocks, **sampled}
 
     @property
     def digest(self) -> str:
@@ -143,7 +157,10 @@ Rounds: TypeAlias = Generator[Round, Answers, Any]
 
 @runtime_checkable
 class Query(Protocol):
-    """A frozen question. `shares` of its cost per round are known before the first answer."""
+    """A frozen question. `shares` of its cost per round are known before the first answer.
+
+    A query whose rounds are sampled has a `sampling_rate` too, the same for all of them (see `rate_of`).
+    """
 
     @property
     def shares(self) -> tuple[Fraction, ...]:
@@ -155,6 +172,17 @@ class Query(Protocol):
         ...
 
 
+def rate_of(query: Query) -> float:
+    """The rate at which a query samples its clients; 1 for one that does not say."""
+    return checked_rate(getattr(query, "sampling_rate", 1.0))
+
+
 def merged(rounds: tuple[Round, ...], shares: tuple[Fraction, ...]) -> Round:
-    """One round of several: the blocks in order, each round's share of the whole applied to its blocks."""
+    """One round of several: the blocks in order, each round's share of the whole applied to its blocks.
+
+    Raises:
+        BadArgument: one of them is sampled.
+    """
+    if any(r.sampling_rate < 1 for r in rounds):
+        raise BadArgument("a sampled query cannot be merged with others; give session.run a list of queries")
     return Round(tuple(replace(b, share=b.share * s) for r, s in zip(rounds, shares, strict=True) for b in r.blocks))

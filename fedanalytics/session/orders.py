@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
@@ -13,9 +13,10 @@ from fedanalytics import _validate
 from fedanalytics.errors import BadArgument
 from fedanalytics.ledger import Plan
 from fedanalytics.privacy.costs import Cost, cost
-from fedanalytics.privacy.events import Event
+from fedanalytics.privacy.events import Composed, Event
+from fedanalytics.privacy.filters import Filter
 from fedanalytics.privacy.relations import Relation
-from fedanalytics.round.blocks import Query
+from fedanalytics.round.blocks import Query, rate_of
 from fedanalytics.round.canonical import canonical
 from fedanalytics.round.together import fractions_of
 
@@ -45,12 +46,16 @@ class Order:
     Attributes:
         key: what makes the run idempotent, unique within a budget.
         trust: the name of the trust model: another one is another question.
+        rule: the budget's filter, which says what it charges.
+        asked_of: what narrows the clients, for the record: a group.
     """
 
     query: Query
     cost: Cost
     key: str
     trust: str
+    rule: Filter
+    asked_of: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def events(self) -> tuple[Event, ...]:
@@ -58,10 +63,21 @@ class Order:
         return tuple(self.cost.event if share == 1 else self.cost.event.part(share) for share in self.query.shares)
 
     @cached_property
+    def event(self) -> Event:
+        """All that is done: the cost's event, or on sampled cohorts the events of the rounds."""
+        whole = self.cost.sampling_rate == 1 or len(self.events) == 1
+        return self.cost.event if whole else Composed(self.events)
+
+    @cached_property
+    def units(self) -> int:
+        """What the budget charges."""
+        return self.rule.charge(self.cost) if self.event == self.cost.event else self.rule.price(self.event)
+
+    @cached_property
     def plan(self) -> Plan:
         """What the ledger is asked to reserve."""
         question = {"query": canonical(self.query), "shares": [str(share) for share in self.query.shares]}
-        return Plan(self.key, question, self.cost.event, self.cost.units, self.trust)
+        return Plan(self.key, {**question, **self.asked_of}, self.event, self.units, self.trust)
 
 
 def orders(
@@ -72,12 +88,16 @@ def orders(
     columns: tuple[str, ...],
     trust: str,
     relation: Relation,
+    rule: Filter,
+    asked_of: Mapping[str, Any],
     offer: dict[str, Any],
 ) -> tuple[Order, ...]:
     """One order per query. The offered cost is split, by `weights`, among the queries that carry none of their own.
 
     Raises:
-        BadArgument: not a query; no cost, two costs, a cost for queries that carry their own; bad weights or keys.
+        BadArgument: not a query; no cost, two costs, a cost for queries that carry their own, or that
+            the budget's filter has no price for; bad weights or keys.
+        NotPrivate: an event has no finite loss.
     """
     for query in queries:
         if not isinstance(query, Query):
@@ -89,7 +109,7 @@ def orders(
         _check_shares(query)
     costs = _costs(queries, weights, relation, offer)
     return tuple(
-        Order(query, price, name, trust)
+        Order(query, price, name, trust, rule, asked_of)
         for query, price, name in zip(queries, costs, _keys(key, len(queries)), strict=True)
     )
 
@@ -111,7 +131,10 @@ def _costs(
         if any(value is not None for value in offer.values()):
             raise BadArgument("the cost stands in the computation already: leave out rho=, epsilon=, noise_multiplier=")
         return list(own.values())
-    total = cost(**offer, relation=relation)
+    rates = {rate_of(query) for i, query in enumerate(queries) if i not in own}
+    if len(rates) > 1:
+        raise BadArgument(f"queries that share a cost sample their clients at one rate, got {sorted(rates)}")
+    total = cost(**offer, relation=relation, sampling_rate=rates.pop())
     parts = iter(fractions_of(weights, len(queries) - len(own)))
     return [own[i] if i in own else total.part(next(parts)) for i in range(len(queries))]
 

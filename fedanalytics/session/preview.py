@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fedanalytics.errors import BadArgument
+from fedanalytics.ledger import Amount
 from fedanalytics.round.blocks import Noisy, Query, Round
 from fedanalytics.session.release import Price
 from fedanalytics.trust.priced import Priced
@@ -23,7 +24,7 @@ class Preview:
         of: "value", or "sum" where no population is declared: then it is the error of the sum over all clients, and
             the error of a mean is this divided by how many contribute.
         cost: what it would cost.
-        remaining: rho left in the budget before it.
+        remaining: what is left in the budget before it.
         fits: whether the budget can pay.
         rounds: how many rounds it takes.
     """
@@ -31,7 +32,7 @@ class Preview:
     standard_error: Any
     of: str
     cost: Price
-    remaining: float
+    remaining: Amount
     fits: bool
     rounds: int = field(default=1)
 

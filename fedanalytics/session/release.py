@@ -24,28 +24,38 @@ class Price:
     """What one query cost.
 
     Attributes:
-        units: charged, in the ledger's unit of 1e-12 rho.
+        units: charged, in 1e-12 of what the budget's filter counts.
         event: what it was spent on.
         delta: the budget's delta, None if it has none.
+        counts: "rho" or "epsilon".
     """
 
     units: int
     event: Event
     delta: float | None
+    counts: str = "rho"
 
     @property
     def rho(self) -> float:
-        """The zCDP cost charged."""
-        return units.rho(self.units)
+        """The zCDP cost charged; where the budget counts epsilon, that of the event.
+
+        Raises:
+            NotPrivate: the event has no finite rho.
+        """
+        return units.rho(self.units) if self.counts == "rho" else float(self.event.rho)
 
     @property
     def epsilon(self) -> float | None:
-        """The tight epsilon of this release alone, at the budget's delta."""
+        """The tight epsilon of this release alone, at the budget's delta; the one charged where epsilon is counted."""
+        if self.counts == "epsilon":
+            return units.rho(self.units)
         return None if self.delta is None else Accountant().compose(self.event).epsilon(self.delta)
 
     def __repr__(self) -> str:
-        epsilon = "" if self.epsilon is None else f", epsilon={self.epsilon:.4g} at delta={self.delta:g}"
-        return f"Price(rho={self.rho:.6g}{epsilon})"
+        charged = f"{self.counts}={units.rho(self.units):.6g}"
+        if self.counts == "epsilon" or self.epsilon is None:
+            return f"Price({charged})"
+        return f"Price({charged}, epsilon={self.epsilon:.4g} at delta={self.delta:g})"
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,9 @@ class Receipt:
         query: the query's canonical form.
         sql: what ran on each client, as it was printed from the checked tree.
         entry, hash: number and hash of the ledger entry that reserved the cost.
+        sampling: None, or how the cohort of each round was drawn, and what the release costs against those who see who
+            was drawn: the claimed event holds only against those who do not.
+        group: (column, value) that all clients of the fleet have; None for the whole of the dataset.
         replayed: whether the answer had been stored before, so that nothing was spent now.
     """
 
@@ -67,6 +80,8 @@ class Receipt:
     relation: str
     trust: str
     event: dict[str, Any]
+    sampling: dict[str, Any] | None
+    group: tuple[str, str | float] | None
     sql: Any
     entry: int
     hash: str
@@ -145,7 +160,7 @@ class Release:
         numeric = _numeric(self.value)
         text = np.array2string(np.asarray(self.value), precision=6, threshold=20) if numeric else repr(self.value)
         error = "" if self.standard_error is None else f" ± {_range(self.standard_error)}"
-        return f"Release({text}{error}, cost rho={self.cost.rho:.6g})"
+        return f"Release({text}{error}, cost {self.cost.counts}={units.rho(self.cost.units):.6g})"
 
 
 def _plain(value: Any) -> Any:

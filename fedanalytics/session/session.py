@@ -12,6 +12,8 @@ import numpy as np
 from fedanalytics._version import __version__
 from fedanalytics.errors import BadArgument
 from fedanalytics.ledger import Answer, Budget, Reservation
+from fedanalytics.privacy.accountant import Accountant
+from fedanalytics.privacy.sampling import if_seen
 from fedanalytics.round.blocks import Answers, Block, Noisy, Query, Round
 from fedanalytics.round.canonical import digest
 from fedanalytics.round.together import lockstep
@@ -39,6 +41,11 @@ class Fleet(Summing, Protocol):
     @property
     def population(self) -> int | None:
         """The declared number of clients, public; None if not declared."""
+        ...
+
+    @property
+    def group(self) -> tuple[str, str | float] | None:
+        """(column, value) that all its clients have; None if it is the whole of the dataset."""
         ...
 
     @property
@@ -78,6 +85,11 @@ class Session:
     trust: Trust = field(default_factory=Central)
 
     def __post_init__(self) -> None:
+        if self.budget.group is not None and self.budget.group != self.fleet.group:
+            raise BadArgument(
+                f"budget {self.budget.name!r} is for the group {self.budget.group!r} only, and the fleet is "
+                f"{self.fleet.group or 'of all clients'!r}: narrow it with fleet.only{self.budget.group!r}"
+            )
         self.budget.bind(unit=self.fleet.client, dataset=self.fleet.dataset)
 
     def run(
@@ -126,10 +138,10 @@ class Session:
         offer = {"rho": rho, "epsilon": epsilon, "delta": delta, "noise_multiplier": noise_multiplier}
         placed = self._orders(query, None, weights, offer)
         left = self.budget.remaining
-        fits = sum(order.cost.units for order in placed) <= left.units
+        fits = sum(order.units for order in placed) <= left.units
         of = "value" if self.fleet.population is not None else "sum"
         previews = [
-            Preview(error_of(result), of, self._price(order), left.rho, fits, len(asked))
+            Preview(error_of(result), of, self._price(order), left, fits, len(asked))
             for order in placed
             for result, asked in [self._rehearsed(order)]
         ]
@@ -144,6 +156,8 @@ class Session:
             columns=tuple(name for name, kind in self.fleet.columns.items() if kind == "DOUBLE"),
             trust=self.trust.name,
             relation=self.budget.relation,
+            rule=self.budget.filter,
+            asked_of={} if self.fleet.group is None else {"group": list(self.fleet.group)},
             offer=offer,
         )
 
@@ -179,12 +193,14 @@ class Session:
         if fresh:
             collected = iter(self.trust.collect(self.fleet, Priced(tuple(p for i in fresh for p in priced[i].parts))))
             drawn = {i: [next(collected).values.tolist() for _ in priced[i].parts] for i in fresh}
-            kept = self.budget.commit([Answer(reservations[i], index, names[i], drawn[i]) for i in fresh])
+            kept = self.budget.commit(
+                [Answer(reservations[i], index, names[i], drawn[i], asked[i].sampling_rate) for i in fresh]
+            )
             answers.update({i: _noisy(body, priced[i]) for i, body in zip(fresh, kept, strict=True)})
         return {i: answer for i, answer in answers.items() if answer is not None}
 
     def _price(self, order: Order) -> Price:
-        return Price(order.cost.units, order.cost.event, self.budget.delta)
+        return Price(order.units, order.event, self.budget.delta, self.budget.filter.counts)
 
     def _release(self, order: Order, reservation: Reservation, result: Any) -> Release:
         budget = self.budget
@@ -196,7 +212,9 @@ class Session:
             dataset=budget.dataset,
             relation=budget.relation.value,
             trust=self.trust.name,
-            event=order.cost.event.to_json(),
+            event=order.event.to_json(),
+            sampling=self._sampling(order),
+            group=self.fleet.group,
             sql=self._described(order.query),
             entry=reservation.seq,
             hash=reservation.hash,
@@ -204,6 +222,14 @@ class Session:
             version=__version__,
         )
         return Release(result, self._price(order), receipt, _labels(order.query))
+
+    def _sampling(self, order: Order) -> dict[str, Any] | None:
+        if order.cost.sampling_rate == 1:
+            return None
+        seen = None
+        if self.budget.delta is not None:
+            seen = Accountant().compose(if_seen(order.event)).epsilon(self.budget.delta)
+        return {"rate": order.cost.sampling_rate, "sampler": "poisson", "epsilon_if_cohort_seen": seen}
 
     def _described(self, query: Query) -> Any:
         block = getattr(query, "block", None)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
-from fedanalytics.privacy.events import Composed, Event
+import numpy as np
+import numpy.typing as npt
+
+from fedanalytics.privacy.events import Composed, Event, PoissonSampled
 from fedanalytics.round.blocks import Block, Integers, Noisy, Round
 from fedanalytics.round.estimates import Noise
+
+Cohort: TypeAlias = Callable[[int], npt.NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,11 @@ class PricedBlock:
     event: Event
     scale: float
     law: str
+
+    @property
+    def sampling_rate(self) -> float:
+        """Of the cohort that it is collected from."""
+        return self.event.rate if isinstance(self.event, PoissonSampled) else 1.0
 
     @property
     def noise(self) -> Noise:
@@ -49,8 +59,13 @@ class Priced:
 class Fleet(Protocol):
     """Where clients are, as a trust model needs it."""
 
-    def sums(self, blocks: Sequence[Block], steps: Sequence[int]) -> Sequence[Integers]:
-        """Exact integer sums of the encoded contributions, one vector per block."""
+    def sums(
+        self, blocks: Sequence[Block], steps: Sequence[int], cohorts: Sequence[Cohort | None] | None = None
+    ) -> Sequence[Integers]:
+        """Exact integer sums of the encoded contributions, one vector per block.
+
+        A cohort draws who takes part in a block, over the whole roster: ``cohort(n)`` gives n coins. None: everybody.
+        """
         ...
 
 

@@ -25,9 +25,9 @@ def answered(tmp_path_factory):
     return answer | {"by name": {one["name"]: one for one in answer["results"]}}
 
 
-def test_the_budget_lasts_for_thirty_days(answered):
+def test_the_budget_lasts_for_a_month(answered):
     spent, cap = answered["spent_now"]["units"], answered["budget"]["rho"] * 1e12
-    assert cap // spent == 30
+    assert cap // spent == 34
     assert answered["budget"]["unit"] == "tailnum"
     assert answered["budget"]["dataset"] == "aircraft-2013"
 

@@ -40,8 +40,8 @@ def test_what_a_newcomer_sees(invoke, place):
     assert "[50, 60)" in shown
     assert "█" in shown
     assert "▒" in shown
-    assert "93.5 % left" in shown
-    assert "this run took 6.5 % · enough for 14 more" in shown
+    assert "94.3 % left" in shown
+    assert "this run took 5.7 % · enough for 16 more" in shown
     assert max(map(len, shown.splitlines())) <= 120
 
 
@@ -324,3 +324,19 @@ def test_each_group_is_drawn_with_its_own_numbers(invoke, place, study, more):
 def test_no_row_that_matches_is_a_noisy_zero(invoke, place, study):
     (place / "study.toml").write_text(study.replace("share = 0.25", "share = 0.25\nwhere = \"region = 'west'\""))
     assert abs(values(run_json(invoke))["sensors"]) < 6 * 14.2
+
+
+def test_groups_have_budgets_of_their_own(invoke, place, study):
+    """Disjoint groups of one data set: each may spend a whole budget, and each answers about itself."""
+    counts = {}
+    for region in ("north", "south"):
+        narrowed = study.replace("population = 600", f'only = ["region", "{region}"]')
+        narrowed = narrowed.replace("delta = 1e-6", f'delta = 1e-6\nname = "{region}"\ngroup = ["region", "{region}"]')
+        (place / f"{region}.toml").write_text(narrowed)
+        answered = json.loads(invoke("run", f"{region}.toml", "--json").stdout)
+        counts[region] = answered["results"][0]["value"]
+    assert counts["north"] == pytest.approx(400, abs=90)
+    assert counts["south"] == pytest.approx(200, abs=90)
+    whole = study.replace("delta = 1e-6", 'delta = 1e-6\nname = "all"')
+    (place / "all.toml").write_text(whole)
+    assert "shares the data of budget" in invoke("run", "all.toml", code=2).stderr

@@ -1,19 +1,26 @@
 """The noise has the law that it claims, seen from outside: a million draws against exact probabilities.
 
-Every check is a p-value, and an alarm is one below 1e-9. The samplers are checked 2 laws x (8 spreads + 2) x 7 = 140
-times: were the keys fresh, a run would raise a false alarm with probability about 1.4e-7; that the normal and
+Every check is a p-value, and an alarm is one below 1e-9. The samplers are checked (3 laws x (8 spreads + 2) + 12) x 7 =
+294 times: were the keys fresh, a run would raise a false alarm with probability about 2.9e-7; that the normal and
 chi-square laws are approximations (of at least 50 expected in every bin) may multiply it by a few, not beyond 1e-6. All
 seeds but one test's are fixed, so a run does not flicker.
+
+Narrow laws are drawn by a table of thresholds or by floats with a margin, whichever their use makes faster; the 12 put
+them through either. A Skellam law has a table below a standard deviation of 512, and floats from there on.
 """
 
 from __future__ import annotations
+
+import functools
 
 import numpy as np
 import pytest
 from scipy import special, stats
 
+from fedanalytics.privacy import thresholds
 from fedanalytics.privacy.keystream import Keystream
-from fedanalytics.privacy.samplers import discrete_laplace, rounded_gaussian
+from fedanalytics.privacy.laws import RoundedGaussian, TwoSidedGeometric
+from fedanalytics.privacy.samplers import discrete_laplace, rounded_gaussian, skellam
 
 N = 1_000_000
 ALARM = 1e-9
@@ -31,10 +38,25 @@ def laplace_tail(spread, j):
     return np.where(j <= 0, 1.0, 2 * np.exp(-j / spread) / (1 + np.exp(-1 / spread)))
 
 
+@functools.cache
+def skellam_tails(spread):
+    """At j = 0, 1, ... as sums of e**-v I_j(v), beyond the last of which they are 0."""
+    j = np.arange(50 * spread + 25)
+    return np.append(2 * np.cumsum(special.ive(j, spread**2)[::-1])[::-1], 0.0)
+
+
+def skellam_tail(spread, j):
+    """`spread` is the standard deviation; from 2**15 on the law is the rounded normal one to 1e-10."""
+    if spread > 2**15:
+        return gaussian_tail(spread, j)
+    tails = skellam_tails(spread)
+    return np.where(j <= 0, 1.0, tails[np.clip(j, 0, len(tails) - 1).astype(np.int64)])
+
+
 def moments(tail, spread):
     """E Z^2 and E Z^4: exact sums for narrow laws, and the continuous law with relative error below 1e-5 for wide."""
     if spread > 1000:
-        return (spread**2, 3 * spread**4) if tail is gaussian_tail else (2 * spread**2, 24 * spread**4)
+        return (2 * spread**2, 24 * spread**4) if tail is laplace_tail else (spread**2, 3 * spread**4)
     j = np.arange(1.0, 50 * spread + 20)
     s = tail(spread, j)
     return np.sum((2 * j - 1) * s), np.sum((j**4 - (j - 1) ** 4) * s)
@@ -135,7 +157,20 @@ def laplace(spread, seed=1):
     return discrete_laplace(spread, N, keystream=Keystream.insecure(seed))
 
 
-LAWS = pytest.mark.parametrize(("sample", "tail"), [(gaussian, gaussian_tail), (laplace, laplace_tail)])
+def differences(spread, seed=1):
+    return skellam(spread**2, N, keystream=Keystream.insecure(seed))
+
+
+LAWS = pytest.mark.parametrize(
+    ("sample", "tail"), [(gaussian, gaussian_tail), (laplace, laplace_tail), (differences, skellam_tail)]
+)
+
+
+def draw(sample, spread, size, keystream=None):
+    """With the key of the caller, or a fresh one."""
+    if sample is differences:
+        return skellam(spread**2, size, keystream=keystream)
+    return (rounded_gaussian if sample is gaussian else discrete_laplace)(spread, size, keystream=keystream)
 
 
 # ---------------------------------------------------------------- the samplers
@@ -151,25 +186,47 @@ def test_the_law_is_the_one_claimed(sample, tail, spread):
 def test_draws_across_calls_are_independent(sample, tail):
     """One stream, two draws a call, as a private mean does."""
     stream = Keystream.insecure(2)
-    draw = rounded_gaussian if sample is gaussian else discrete_laplace
-    z = np.concatenate([draw(3.7, 2, keystream=stream) for _ in range(20_000)])
+    z = np.concatenate([draw(sample, 3.7, 2, stream) for _ in range(20_000)])
     assert alarms(tail, 3.7, z) == set()
 
 
 @LAWS
 def test_fresh_keys_have_the_law_too(sample, tail):
-    draw = rounded_gaussian if sample is gaussian else discrete_laplace
-    assert alarms(tail, 1000.0, draw(1000.0, N)) == set()
+    assert alarms(tail, 1000.0, draw(sample, 1000.0, N)) == set()
+
+
+@pytest.mark.parametrize(
+    ("sample", "tail", "law"),
+    [(gaussian, gaussian_tail, RoundedGaussian), (laplace, laplace_tail, TwoSidedGeometric)],
+)
+@pytest.mark.parametrize("spread", [0.3, 3.7, 64.0])
+@pytest.mark.parametrize("table", [True, False])
+def test_narrow_laws_either_way(sample, tail, law, spread, table):
+    """Calls too few and too small for a table to pay, and the same with one that is there."""
+    thresholds._slot.cache_clear()
+    if table:
+        thresholds.worthwhile(law(spread), 10**8)
+    stream = Keystream.insecure(8)
+    z = np.concatenate([draw(sample, spread, 50_000, stream) for _ in range(4)])
+    assert (thresholds.worthwhile(law(spread), 0) is not None) == table
+    assert alarms(tail, spread, z) == set()
 
 
 # ---------------------------------------------------------------- planted faults are seen
 
 
 @LAWS
-@pytest.mark.parametrize("spread", [0.3, 1.0, 64.0, 2.0**20])
+@pytest.mark.parametrize("spread", [0.5, 1.0, 64.0, 2.0**20])
 @pytest.mark.parametrize("factor", [0.99, 1.01])
 def test_a_spread_off_by_one_per_cent(sample, tail, spread, factor):
     assert alarms(tail, spread, sample(spread * factor, seed=3)) & {"bins", "variance"}
+
+
+@LAWS
+@pytest.mark.parametrize("spread", [0.3, 3.7, 2.0**20])
+@pytest.mark.parametrize("side", [lambda z: np.maximum(z, 0), lambda z: np.minimum(z, 0), np.abs])
+def test_one_sided_noise(sample, tail, spread, side):
+    assert alarms(tail, spread, side(sample(spread, seed=10))) >= {"mean", "symmetry"}
 
 
 FAULTS = {
@@ -196,6 +253,25 @@ def test_truncation_instead_of_rounding(cut, spread):
     fine = gaussian(spread * 2.0**20, seed=5) / 2.0**20
     assert alarms(gaussian_tail, spread, np.rint(fine).astype(np.int64)) == set()  # the harness itself is fair
     assert alarms(gaussian_tail, spread, cut(fine).astype(np.int64)) & {"bins", "mean"}
+
+
+@LAWS
+@pytest.mark.parametrize("spread", [1.0, 3.7, 64.0, 1000.0])
+def test_rounding_after_the_noise_on_the_wrong_grid(sample, tail, spread):
+    """Noise of the right size whose steps are twice too wide: drawn so, or cut to it."""
+    for z in (2 * sample(spread / 2, seed=9), sample(spread, seed=9) & ~1):
+        assert alarms(tail, spread, z) & {"bins", "low_bits"}
+
+
+@LAWS
+@pytest.mark.parametrize("spread", [1.0, 3.7])
+def test_steps_twice_too_fine_cut_off(sample, tail, spread):
+    assert alarms(tail, spread, sample(2 * spread, seed=9) >> 1) >= {"bins", "mean"}
+
+
+def test_noise_rounded_before_it_is_scaled():
+    """round(N(0, 1)) * sigma in place of round(N(0, sigma**2)): the variance hides it, the bins do not."""
+    assert "bins" in alarms(gaussian_tail, 64.0, 64 * gaussian(1.0, seed=9))
 
 
 @LAWS

@@ -106,6 +106,29 @@ def test_one_client_moves_each_sum_by_no_more_than_its_sensitivity(rows, client)
         assert sum(swapped**2) <= bound.l2_squared
 
 
+def moved(fleets, blocks, steps):
+    """How far the sum of each block moves between two fleets: (L1, squared L2), in exact integers."""
+    one, other = (fleet.sums(blocks, steps) for fleet in fleets)
+    apart = [(a - b).astype(object) for a, b in zip(one, other, strict=True)]
+    return [(sum(abs(move)), sum(move**2)) for move in apart]
+
+
+def test_a_sensitivity_that_is_halved_is_found_by_an_outlier():
+    """Planted, for every encoder: the law above fails when the bound is half of what it is."""
+    rows = [(i, 20.0, "JFK") for i in range(5)]
+    extreme = [[(99, temp, origin) for origin in ("JFK", "LGA")] * 4 for temp in (1e9, -1e9, 5.0)]
+    extreme += [[row for row in rows_ if row[2] == "JFK"] for rows_ in extreme]
+    blocks = [query.block for query in QUERIES]
+    steps = [block.encoder.finest for block in blocks]
+    fleets = [fa.Fleet.from_pandas(frame([*rows, *more]), client="tail") for more in extreme]
+    nobody = fa.Fleet.from_pandas(frame(rows), client="tail")
+    found = [moved((fleet, nobody), blocks, steps) for fleet in fleets]
+    for i, block in enumerate(blocks):
+        bound = block.encoder.sensitivity(steps[i], fa.privacy.Relation.ADD_OR_REMOVE_ONE)
+        assert max(moves[i][0] for moves in found) > bound.l1 / 2, QUERIES[i]
+        assert max(moves[i][1] for moves in found) > bound.l2_squared / 4, QUERIES[i]
+
+
 def test_rounds_are_named_by_what_they_ask():
     digests = {Round((query.block,)).digest for query in QUERIES}
     assert len(digests) == len(QUERIES)

@@ -8,24 +8,26 @@ import pytest
 
 from fedanalytics.errors import BadArgument
 from fedanalytics.ledger import Ledger, verify
-from fedanalytics.privacy import units, zcdp
+from fedanalytics.privacy import gdp, units, zcdp
 from fedanalytics.privacy.relations import Relation
 
 
-def test_a_cap_in_epsilon_is_the_largest_rho_that_implies_it(ledger):
-    budget = ledger.budget("aircraft", epsilon=3.0, delta=1e-6)
-    assert budget.cap == units.cap(zcdp.rho_cap(3.0, 1e-6))
+@pytest.mark.parametrize("name", ["gdp", "zcdp"])
+def test_a_cap_in_epsilon_is_the_largest_rho_that_implies_it(ledger, name):
+    budget = ledger.budget("aircraft", epsilon=3.0, delta=1e-6, filter=name)
+    largest = {"gdp": gdp.mu_of(3.0, 1e-6) ** 2 / 2, "zcdp": zcdp.rho_cap(3.0, 1e-6)}
+    assert budget.cap == units.cap(largest[name])
     assert (budget.epsilon, budget.delta, budget.name) == (3.0, 1e-6, "aircraft")
     assert budget.relation is Relation.ADD_OR_REMOVE_ONE
     assert budget.remaining.epsilon == pytest.approx(3.0, rel=1e-9)
-    assert zcdp.epsilon_of(units.rho(budget.cap), 1e-6) <= 3.0 * (1 + 1e-11)
+    assert budget.filter.epsilon_of(budget.cap, 1e-6) <= 3.0 * (1 + 1e-11)
 
 
 @pytest.mark.parametrize("rho", [0.1, 1, Fraction(1, 3), 1e-12, 1e9])
-def test_a_cap_in_rho_is_found_again(path, rho):
-    with Ledger(path) as ledger:
+def test_a_cap_in_rho_is_found_again(place, rho):
+    with Ledger(place) as ledger:
         assert ledger.budget("a", rho=rho).cap == units.cap(rho)
-    with Ledger(path) as ledger:
+    with Ledger(place) as ledger:
         assert ledger.budget("a", rho=rho).cap == ledger.budget("a").cap == units.cap(rho)
         assert ledger.budget("a").delta is None
         assert ledger.budget("a").remaining.epsilon is None
@@ -79,7 +81,7 @@ def test_a_budget_never_changes_silently(ledger, arguments, old, new):
     [
         ({}, "has no budget 'a'"),
         ({"delta": 1e-6}, "has no budget 'a'"),
-        ({"epsilon": 1.0}, "pure budget"),
+        ({"epsilon": 1.0, "filter": "gdp"}, "holds a cap in epsilon and delta, got one in epsilon"),
         ({"epsilon": 1.0, "delta": 1e-6, "rho": 0.1}, "not both"),
         ({"epsilon": 0, "delta": 1e-6}, "epsilon="),
         ({"epsilon": float("nan"), "delta": 1e-6}, "epsilon="),
@@ -109,8 +111,8 @@ def test_a_misspelt_name_gets_a_suggestion(ledger):
         ledger.budget("\ud800", rho=1)
 
 
-def test_the_first_session_binds_and_later_ones_are_checked(path):
-    with Ledger(path) as ledger:
+def test_the_first_session_binds_and_later_ones_are_checked(place):
+    with Ledger(place) as ledger:
         budget = ledger.budget("aircraft", rho=1)
         assert (budget.unit, budget.dataset) == (None, None)
         budget.bind(unit="tailnum", dataset="flights")
@@ -121,7 +123,7 @@ def test_the_first_session_binds_and_later_ones_are_checked(path):
             budget.bind(unit="tailnum", dataset="weather")
         with pytest.raises(BadArgument, match=r"unit='tailnum', not unit='pilot'"):
             budget.bind(unit="pilot", dataset="flights")
-    with Ledger(path) as ledger:
+    with Ledger(place) as ledger:
         assert ledger.budget("aircraft", unit="tailnum").dataset == "flights"
         assert verify(ledger).entries == 2
 
@@ -181,7 +183,7 @@ class TestSharedData:
 def test_handles_and_ledgers_show_themselves(ledger, pay):
     budget = ledger.budget("aircraft", epsilon=3.0, delta=1e-6)
     budget.reserve([pay("k", 10**10)])
-    assert repr(budget) == "Budget('aircraft', epsilon=3.0, delta=1e-06, spent rho=0.01 of 0.18507)"
+    assert repr(budget) == "Budget('aircraft', epsilon=3.0, delta=1e-06, spent rho=0.01 of 0.209775)"
     assert repr(ledger).startswith("Ledger('")
     assert repr(ledger.budgets()["aircraft"]) == repr(budget)
-    assert repr(budget.spent).startswith("Amount(rho=0.01, epsilon=0.62")
+    assert repr(budget.spent).startswith("Amount(rho=0.01, epsilon=0.57")

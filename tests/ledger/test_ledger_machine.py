@@ -29,11 +29,17 @@ def plan(key: str, question: str, cost: int) -> Plan:
 
 
 class Model(RuleBasedStateMachine):
-    """Two budgets in one file; `paid[name][key]` is (question, cost, answers)."""
+    """Two budgets in one ledger; `paid[name][key]` is (question, cost, answers)."""
+
+    @staticmethod
+    def make():
+        """Where a new ledger may lie, and what is to be deleted afterwards."""
+        folder = Path(tempfile.mkdtemp())
+        return str(folder / "budget.db"), folder
 
     @initialize(caps=st.tuples(st.integers(1, 100), st.integers(1, 100)))
     def open(self, caps):
-        self.folder = Path(tempfile.mkdtemp())
+        self.address, self.folder = self.make()
         self.caps = dict(zip(["one", "two"], (cap * UNIT for cap in caps), strict=True))
         self.paid = {name: {} for name in self.caps}
         self.held = {name: {} for name in self.caps}
@@ -43,14 +49,15 @@ class Model(RuleBasedStateMachine):
             self.ledger.budget(name, rho=cap, unit="u", dataset=name)
 
     def teardown(self):
-        if hasattr(self, "folder"):
+        if hasattr(self, "address"):
             result = verify(self.ledger, self.head)
             assert {name: state.spent * UNIT for name, state in result.budgets.items()} == {
                 name: self.spent(name) for name in self.caps
             }
             self.ledger.close()
-            assert verify(self.folder / "budget.db", self.head) == result
-            shutil.rmtree(self.folder)
+            assert verify(self.address, self.head) == result
+            if self.folder:
+                shutil.rmtree(self.folder)
 
     def spent(self, name):
         return sum((cost * UNIT for _, cost, _ in self.paid[name].values()), Fraction(0))
@@ -59,7 +66,7 @@ class Model(RuleBasedStateMachine):
     def reopen(self):
         if hasattr(self, "ledger"):
             self.ledger.close()
-        self.ledger = Ledger(self.folder / "budget.db", actor="model")
+        self.ledger = Ledger(self.address, actor="model")
 
     @rule()
     def publish(self):
@@ -132,5 +139,23 @@ class Model(RuleBasedStateMachine):
                 assert {row["key"] for row in budget.spent.queries} == set(self.paid[name])
 
 
-Model.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
-TestModel = Model.TestCase
+class ModelOnServer(Model):
+    """The same on a server, which the test below provides."""
+
+    server = None
+
+    @classmethod
+    def make(cls):
+        return cls.server.schema(), None
+
+
+class TestInFile(Model.TestCase):
+    settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+
+
+class TestOnServer(ModelOnServer.TestCase):
+    settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
+
+    @pytest.fixture(autouse=True)
+    def _server(self, server):
+        ModelOnServer.server = server

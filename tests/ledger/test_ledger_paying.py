@@ -149,15 +149,17 @@ class TestExceeded:
 
 class TestAnEventIsNeverChargedLess:
     @pytest.mark.parametrize("event", [Gaussian(10.0), DiscreteLaplace(3.0), Composed((Gaussian(10.0), Gaussian(7.0)))])
-    def test_than_it_costs(self, event):
+    def test_than_it_costs(self, ledger, event):
         price = math.ceil(event.rho * 10**12)
-        assert Plan("k", {}, event, price, "central").units == price
+        budget = ledger.budget("a", rho=1)
         with pytest.raises(BadArgument, match=f"costs {price}"):
-            Plan("k", {}, event, price - 1, "central")
+            budget.reserve([Plan("k", {}, event, price - 1, "central")])
+        budget.reserve([Plan("k", {}, event, price, "central")])
+        assert budget.spent.units == price
 
-    def test_and_an_exact_release_has_no_price(self):
+    def test_and_an_exact_release_has_no_price(self, budget):
         with pytest.raises(NotPrivate):
-            Plan("k", {}, Exact(), 10**12, "central")
+            budget.reserve([Plan("k", {}, Exact(), 10**12, "central")])
 
     @pytest.mark.parametrize("plan", [("", 1), (" ", 1), (3, 1), ("k", -1), ("k", 1.5), ("k", True)])
     def test_and_a_plan_has_a_key_and_whole_units(self, plan):
@@ -308,7 +310,7 @@ def test_the_rows_of_a_budget(budget, ledger, pay):
     ]
     assert [(r["seq"], r["actor"]) for r in rows] == [(2, "ada"), (3, "ada"), (5, "ada"), (6, "ada")]
     table = before.to_pandas()
-    assert list(table.columns) == ["seq", "key", "time", "actor", "query", "units", "rho", "state"]
+    assert list(table.columns) == ["seq", "key", "time", "actor", "query", "units", "rho", "epsilon", "state"]
     assert table["units"].sum() == before.units
     assert list(budget.remaining.to_pandas().columns) == list(table.columns)
     assert isinstance(table, pd.DataFrame)
@@ -322,8 +324,8 @@ def test_an_amount_shows_what_it_counted(budget, pay):
     assert earlier.units == sum(row["units"] for row in earlier.queries)
 
 
-def test_amounts_beyond_64_bits_are_exact(path):
-    with Ledger(path) as ledger:
+def test_amounts_beyond_64_bits_are_exact(place):
+    with Ledger(place) as ledger:
         budget = ledger.budget("huge", rho=1e18)
         budget.reserve([Plan("k", {}, NoOp(), 10**30 - 1, "central"), Plan("l", {}, NoOp(), 1, "central")])
         assert budget.remaining.units == budget.cap - 10**30

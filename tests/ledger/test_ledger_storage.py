@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import sqlite3
 import threading
 
 import pytest
 
-from fedanalytics.errors import BadArgument, BudgetExceeded, LedgerCorrupt, LedgerError, LedgerLocked, LedgerUnwritable
+from fedanalytics.errors import BadArgument, LedgerCorrupt, LedgerError, LedgerLocked, LedgerUnwritable
 from fedanalytics.ledger import Answer, Ledger, verify
 from fedanalytics.ledger.results import LARGE
 
 LONG = "x" * (LARGE + 1)
+
+
+@pytest.fixture
+def ledger(path):
+    with Ledger(path, actor="ada", timeout=5) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -30,7 +35,7 @@ class TestPlaces:
         with pytest.raises(BadArgument, match=r"create '.*/none' first"):
             Ledger(tmp_path / "none" / "budget.db")
 
-    @pytest.mark.parametrize("path", ["", "postgresql://host/db"])
+    @pytest.mark.parametrize("path", ["", "mysql://host/db", "postgresql:/host/db"])
     def test_no_file(self, path):
         with pytest.raises(BadArgument, match="path="):
             Ledger(path)
@@ -227,82 +232,8 @@ class TestLargeAnswers:
         assert budget.commit([Answer(held, 0, "d", LONG)]) == (LONG,)
 
 
-class TestClosing:
-    def test_is_final_and_harmless_twice(self, path):
-        with Ledger(path) as ledger:
-            budget = ledger.budget("a", rho=1)
-        ledger.close()
-        for act in (ledger.head, lambda: budget.spent, lambda: ledger.budget("a"), ledger.budgets):
-            with pytest.raises(LedgerError, match="was closed"):
-                act()
-        assert repr(budget) == "Budget('a')"
-
-    def test_an_interrupt_leaves_no_open_transaction(self, ledger, budget, pay):
-        def plans():
-            yield pay("a")
-            raise KeyboardInterrupt
-
-        def interrupted():
-            with ledger.store.write() as transaction:
-                transaction.append({"type": "none"})
-                raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            interrupted()
-        with pytest.raises(KeyboardInterrupt):
-            budget.reserve(plans())
-        assert ledger.head().seq == 1
-        budget.reserve([pay("a")])
-        assert verify(ledger).entries == 2
-
-    def test_memory_is_forgotten(self):
-        with Ledger(":memory:") as ledger:
-            ledger.budget("a", rho=1)
-        with Ledger(":memory:") as ledger:
-            assert ledger.budgets() == {}
-
-
-def test_entries_are_read_in_pages_while_others_write(ledger, budget, pay):
-    for i in range(30):
-        budget.reserve([pay(f"{i}-{j}", 1) for j in range(20)])
-    seen = []
-    for entry in ledger.entries():
-        if entry.seq == 3:
-            budget.reserve([pay("meanwhile", 1)])
-        seen.append(entry)
-    assert [entry.seq for entry in seen] == list(range(1, 603))
-    assert all(late.prev == early.hash for early, late in itertools.pairwise(seen))
-
-
-def test_threads_share_a_ledger_and_grant_exactly_the_cap(path, pay):
-    with Ledger(path) as ledger:
-        budget = ledger.budget("a", rho=1e-10)
-        granted, errors = [], []
-
-        def spend(name):
-            for i in range(40):
-                try:
-                    [held] = budget.reserve([pay(f"{name}-{i}", 1)])
-                    granted.append(budget.commit([Answer(held, 0, "d", [name, i])]))
-                except BudgetExceeded:
-                    pass
-                except Exception as error:  # noqa: BLE001  # seen below, in the main thread
-                    errors.append(error)
-
-        threads = [threading.Thread(target=spend, args=(n,)) for n in range(6)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert errors == []
-        assert len(granted) == budget.spent.units == 100
-        assert verify(ledger).entries == 201
-
-
-def test_two_ledgers_of_one_process_see_each_other(path, pay):
-    with Ledger(path) as one, Ledger(path) as two:
-        a, b = one.budget("a", rho=1), two.budget("a", rho=1)
-        [held] = a.reserve([pay("k")])
-        b.commit([Answer(held, 0, "d", 1)])
-        assert a.reserve([pay("k")])[0].answers[0].body == 1
-        assert verify(path) == verify(one) == verify(two)
+def test_memory_is_forgotten():
+    with Ledger(":memory:") as ledger:
+        ledger.budget("a", rho=1)
+    with Ledger(":memory:") as ledger:
+        assert ledger.budgets() == {}

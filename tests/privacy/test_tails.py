@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from fractions import Fraction
 
@@ -46,6 +47,26 @@ def test_beyond(t, bits):
 def test_geometric(at, scale, bits):
     truth = 2 * MP.exp(-value(at / scale)) / (1 + MP.exp(-value(1 / scale)))
     assert scaled(tails.geometric(at, scale, bits), truth, bits, units=16)
+
+
+@given(rationals("0", "2000"), BITS)
+def test_decay(x, bits):
+    assert scaled(tails.decay(x, bits), MP.exp(-value(x)), bits, units=2)
+
+
+@pytest.mark.parametrize("parts", [1, 3, 2**40 + 1])
+@pytest.mark.parametrize("bits", [10, 100, 500])
+def test_half_turn(parts, bits):
+    assert scaled(tails.half_turn(parts, bits), MP.pi / parts, bits, units=4 * bits // parts + 8)
+
+
+@pytest.mark.parametrize("scale", [Fraction(1, 1024), Fraction(0.3), Fraction(7), Fraction(128)])
+@pytest.mark.parametrize("bits", [20, 79])
+def test_geometric_column(scale, bits):
+    for at, bounds in enumerate(itertools.islice(tails.geometric_column(scale, bits), 6000), 1):
+        if at % 97 < 3:
+            truth = 2 * MP.exp(-value(at / scale)) / (1 + MP.exp(-value(1 / scale)))
+            assert scaled(bounds, truth, bits, units=8)
 
 
 def test_certain_at_and_below_zero():

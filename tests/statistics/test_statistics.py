@@ -109,6 +109,8 @@ def frozen_sums(session, queries):
         check, describe = fleet.check, fleet.describe
         kept: typing.ClassVar[dict] = {}
 
+        group = None
+
         def sums(self, blocks, steps):
             key = tuple((block.work, block.encoder, step) for block, step in zip(blocks, steps, strict=True))
             if key not in self.kept:

@@ -48,11 +48,6 @@ def finished(process: subprocess.Popen[str]) -> str:
     return out
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "budget.db"
-
-
 SPENDER = """
 ledger = Ledger(path)
 budget = ledger.budget("a", rho=1)
@@ -64,25 +59,25 @@ for i in range(10**6):
 """
 
 
-def test_a_kill_loses_no_answer_and_frees_no_budget(path):
+def test_a_kill_loses_no_answer_and_frees_no_budget(place):
     """Fifteen kills at random moments, some of them while a large answer is being filed."""
     moments = random.Random(7)  # noqa: S311  # when to kill, not what to draw
     printed: set[str] = set()
     for run in range(15):
-        process = child(SPENDER, path, run, LARGE if run % 3 == 0 else 10)
+        process = child(SPENDER, place, run, LARGE if run % 3 == 0 else 10)
         select.select([process.stdout], [], [], 30)
         time.sleep(moments.uniform(0, 0.06))
         process.send_signal(signal.SIGKILL)
         out, _ = process.communicate(timeout=30)
         printed |= {line for line in out.split("\n")[:-1] if line}
-        with Ledger(path) as ledger:
+        with Ledger(place) as ledger:
             rows = ledger.budget("a").spent.queries
             stored = {row["key"] for row in rows if row["state"] == "committed"}
             assert printed <= stored
             assert len(rows) - len(stored) <= run + 1  # at most one reservation is left open by each kill
             assert ledger.budget("a").spent.units == len(rows) >= len(printed)
-    assert verify(path).budgets["a"].spent >= len(printed) > 15
-    with Ledger(path) as ledger:
+    assert verify(place).budgets["a"].spent >= len(printed) > 15
+    with Ledger(place) as ledger:
         key = min(printed)
         [again] = ledger.budget("a").reserve([plan(key)])
         assert again.replayed
@@ -105,21 +100,21 @@ print(granted)
 """
 
 
-def test_eight_processes_are_granted_exactly_the_cap(path):
-    racers = [child(RACER, path, n) for n in range(8)]
+def test_eight_processes_are_granted_exactly_the_cap(place):
+    racers = [child(RACER, place, n) for n in range(8)]
     assert {racer.stdout.readline() for racer in racers} == {"ready\n"}
     for racer in racers:  # all at once: they race to make the file, too
         racer.stdin.write("go\n")
         racer.stdin.flush()
     granted = [int(finished(racer)) for racer in racers]
     assert sum(granted) == 400
-    result = verify(path)
+    result = verify(place)
     assert (result.budgets["a"].spent, result.budgets["a"].open) == (400, ())
     assert result.entries == 801
 
 
-def test_of_two_processes_that_answer_one_wins(path):
-    with Ledger(path) as ledger:
+def test_of_two_processes_that_answer_one_wins(place):
+    with Ledger(place) as ledger:
         budget = ledger.budget("a", rho=1)
         budget.reserve([plan("k")])
         code = """
@@ -127,10 +122,10 @@ def test_of_two_processes_that_answer_one_wins(path):
 sys.stdin.readline()
 print(Ledger(path).budget("a").commit([Answer(held, i, "d", [rest[0], i]) for i in range(20)]))
 """
-        runs = [child(code, path, n) for n in range(3)]
+        runs = [child(code, place, n) for n in range(3)]
         answers = {run.communicate("go\n", timeout=60)[0] for run in runs}
         assert len(answers) == 1
-        assert verify(path).entries == 2 + 20
+        assert verify(place).entries == 2 + 20
         assert budget.spent.units == 1
 
 
@@ -184,8 +179,8 @@ def forked(act) -> int:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
 class TestForks:
-    def test_both_sides_spend_from_one_budget(self, path):
-        with Ledger(path) as ledger:
+    def test_both_sides_spend_from_one_budget(self, place):
+        with Ledger(place) as ledger:
             budget = ledger.budget("a", rho=3e-12)
             budget.reserve([plan("before")])
             assert forked(lambda: budget.reserve([plan("child")])) == 0
@@ -194,11 +189,11 @@ class TestForks:
             with pytest.raises(BudgetExceeded):
                 budget.reserve([plan("too much")])
             assert [row["key"] for row in budget.spent.queries] == ["before", "child", "after"]
-        assert verify(path).entries == 4
+        assert verify(place).entries == 4
 
-    def test_a_child_that_outlives_the_parents_connection_loses_nothing(self, path):
+    def test_a_child_that_outlives_the_parents_connection_loses_nothing(self, place):
         """With a connection carried across the fork, the child would write to a log that the parent deleted."""
-        ledger = Ledger(path)
+        ledger = Ledger(place)
         budget = ledger.budget("a", rho=1)
         budget.reserve([plan("parent")])
         ready, go = os.pipe(), os.pipe()
@@ -215,23 +210,25 @@ class TestForks:
         ledger.close()
         os.write(go[1], b"1")
         assert exit_code(pid) == 0
-        assert verify(path).budgets["a"].spent == 4
+        assert verify(place).budgets["a"].spent == 4
 
-    def test_many_make_the_file_at_once(self, tmp_path):
+    @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+    def test_many_make_it_at_once(self, kind, tmp_path, request):
         for turn in range(6):
-            path, start = tmp_path / f"{turn}.db", time.monotonic() + 0.02
+            start = time.monotonic() + 0.05
+            new = tmp_path / f"{turn}.db" if kind == "sqlite" else request.getfixturevalue("server").schema()
 
-            def act(path=path, start=start):
+            def act(place=str(new), start=start):
                 while time.monotonic() < start:
                     pass
-                Ledger(path, timeout=20).budget("a", rho=1)
+                Ledger(place, timeout=20).budget("a", rho=1)
 
             children = [fork(act) for _ in range(6)]
             assert [exit_code(pid) for pid in children] == [0] * 6
-            assert verify(path).entries == 1
+            assert verify(str(new)).entries == 1
 
-    def test_the_childs_threads_may_spend(self, path):
-        with Ledger(path) as ledger:
+    def test_the_childs_threads_may_spend(self, place):
+        with Ledger(place) as ledger:
             budget = ledger.budget("a", rho=1)
 
             def act():
