@@ -295,7 +295,8 @@ def _span(atom: Event) -> float:
     if isinstance(atom, PoissonSampled) and atom.rate < 1:
         return _span(atom.of) / 2 + math.log(1 / (1 - atom.rate))
     if isinstance(atom, Gaussian):
-        return 1 / atom.noise_multiplier**2 + 21 / atom.noise_multiplier
+        mu = 1 / atom.noise_multiplier
+        return mu * mu + 21 * mu
     if isinstance(atom, Pure):
         return 2 * float(atom.epsilon)
     if isinstance(atom, Skellam):  # I_x / I_(x+1) <= 2 (x + 1) / v + 1

@@ -126,5 +126,11 @@ def test_what_is_no_ledger(invoke, place, command, name, code, message):
     assert sorted(place.iterdir()) == before
 
 
+@pytest.mark.parametrize("command", ["show", "head", "verify"])
+def test_an_older_copy_is_exit_code_4(spent, place, command):
+    (place / "budget.db.head").write_text(f"99:{'0' * 64}")
+    assert "does not contain the known head 99" in spent("ledger", command, "budget.db", code=4).stderr
+
+
 def test_a_head_that_is_none(spent):
     assert "a head looks like" in spent("ledger", "verify", "budget.db", "--head", "xyz", code=2).stderr

@@ -73,14 +73,14 @@ class Server:
                 assert time.monotonic() < deadline, (self.folder / "log").read_text()
                 time.sleep(0.1)
 
-    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+    def stop(self, how: signal.Signals) -> None:
         """This server, by its number; SIGKILL is a crash."""
         self.process.send_signal(how)
         self.process.wait(PATIENCE)
 
     def remove(self) -> None:
         if self.process.poll() is None:
-            self.stop()
+            self.stop(signal.SIGQUIT)  # at once: nothing is to be kept
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def address(self, name: str = "postgres", *, user: str = "postgres", schema: str = "") -> str:

@@ -344,6 +344,37 @@ class TestTurns:
             assert verify(address).entries == 2
 
 
+class TestCommits:
+    def test_that_the_server_refuses_commit_nothing(self, server, address, pay):
+        with Ledger(address) as ledger:
+            budget = ledger.budget("a", rho=1)
+            server.run(
+                "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE disk_full; END'",
+                "CREATE CONSTRAINT TRIGGER late AFTER INSERT ON reservation DEFERRABLE INITIALLY DEFERRED FOR EACH ROW"
+                " EXECUTE FUNCTION full_disk()",
+                address=address,
+            )
+            with pytest.raises(LedgerUnwritable, match=r"disk_full.*nothing was reserved or committed: .* disk full"):
+                budget.reserve([pay("k")])
+            server.run("DROP TRIGGER late ON reservation", address=address)
+            assert not budget.reserve([pay("k")])[0].replayed
+            assert verify(address).entries == 2
+
+    def test_of_what_an_error_has_ended_are_no_success(self, address):
+        """PostgreSQL answers such a COMMIT with ROLLBACK, and no error."""
+
+        def swallow():
+            with ledger.store.write() as transaction:
+                transaction.append({"type": "none"})
+                with contextlib.suppress(psycopg.Error):
+                    transaction.connection.execute("SELECT nonsense")
+
+        with Ledger(address) as ledger:
+            with pytest.raises(LedgerError, match=r"did not commit \(ROLLBACK\); nothing was reserved"):
+                swallow()
+            assert ledger.head().seq == 0
+
+
 class TestTexts:
     @pytest.mark.parametrize(
         "key",

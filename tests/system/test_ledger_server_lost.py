@@ -242,15 +242,15 @@ except LedgerError as error:
 
 
 def test_a_server_that_is_killed_loses_no_answer_and_frees_no_budget(victim):
-    """Six crashes of the whole server while three programs spend; one ledger of ours lives through all of them."""
+    """Four crashes of the whole server while two programs spend; one ledger of ours lives through all of them."""
     address, moments, printed = victim.schema(), random.Random(5), set()  # noqa: S311  # when to kill, not what to draw
     with Ledger(address, timeout=10) as ledger:
         budget = ledger.budget("a", rho=1)
-        for run in range(6):
+        for run in range(4):
             command = [sys.executable, "-c", SPENDER, address]
             spenders = [
                 subprocess.Popen([*command, f"{run}{n}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-                for n in range(3)
+                for n in range(2)
             ]
             for spender in spenders:
                 assert select.select([spender.stdout], [], [], 30)[0]
@@ -267,9 +267,9 @@ def test_a_server_that_is_killed_loses_no_answer_and_frees_no_budget(victim):
             rows = budget.spent.queries
             stored = {row["key"] for row in rows if row["state"] == "committed"}
             assert printed <= stored
-            assert len(rows) - len(stored) <= 3 * (run + 1)  # a crash leaves at most one open in each program
+            assert len(rows) - len(stored) <= 2 * (run + 1)  # a crash leaves at most one open in each program
             assert budget.spent.units == len(rows)
             assert "meanwhile" not in {row["key"] for row in rows}
         key = min(printed)
         assert budget.reserve([plan(key)])[0].answers[0].body == key
-    assert verify(address).budgets["a"].spent == len(rows) >= len(printed) >= 18
+    assert verify(address).budgets["a"].spent == len(rows) >= len(printed) >= 8
