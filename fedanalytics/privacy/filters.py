@@ -137,10 +137,10 @@ class Renyi(Filter):
         bound = renyi.cap(epsilon, delta, self.order)
         if bound <= 0:
             best = renyi.best_order(epsilon, delta)
-            raise BadArgument(
-                f"order={self.order} is worth nothing at epsilon={epsilon!r}, delta={delta!r}; order={best} holds most "
-                "Gaussian noise, and is taken when order= is left out"
-            )
+            better = f"order={best} holds most Gaussian noise, and is taken when order= is left out"
+            if renyi.cap(epsilon, delta, best) <= 0:
+                better = "nor is any other: take a greater epsilon, or filter='gdp'"
+            raise BadArgument(f"order={self.order} is worth nothing at epsilon={epsilon!r}, delta={delta!r}; {better}")
         return units.cap(Fraction(bound) / self.order)
 
     def price(self, event: Event) -> int:

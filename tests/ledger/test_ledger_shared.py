@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from fedanalytics.errors import BudgetExceeded, LedgerError
-from fedanalytics.ledger import Answer, Ledger, entries, verify
+from fedanalytics.ledger import Answer, Ledger, entries, tables, verify
 from fedanalytics.ledger.results import LARGE
 
 
@@ -91,6 +91,17 @@ def test_two_ledgers_of_one_process_see_each_other(place, pay):
         b.commit([Answer(held, 0, "d", 1)])
         assert a.reserve([pay("k")])[0].answers[0].body == 1
         assert verify(place) == verify(one) == verify(two)
+
+
+def test_a_reader_sees_one_moment(place, pay):
+    with Ledger(place) as here, Ledger(place) as there:
+        budget = there.budget("a", rho=1)
+        with here.store.read() as connection:
+            before = tables.last_entry(connection), tables.budget(connection, "a")
+            budget.reserve([pay("k")])
+            assert (tables.last_entry(connection), tables.budget(connection, "a")) == before
+            assert list(tables.reservations(connection)) == []
+        assert here.head().seq == 2
 
 
 def test_large_answers_come_back(place, pay):

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from fractions import Fraction
 
 import mpmath
 import pytest
@@ -40,7 +41,7 @@ events = st.one_of(plain, sampled, skellams)
 
 
 def tight(exact, bound):
-    return exact <= bound <= exact * NEAR
+    return exact <= bound <= exact * (1 + type(exact)(10) ** -9)
 
 
 def of_outcomes(p, q, order):
@@ -114,6 +115,15 @@ def test_randomised_response_is_exact(noise, buckets):
             ]
             bound = renyi.divergence(zero_out.poisson_sampled(rate), order)
             assert tight(of_outcomes(mixed, null, order), bound)
+
+
+@given(st.floats(1e-3, 1e3), st.floats(0.1, 1e4), st.floats(0.1, 1), st.integers(2, 5000))
+def test_gaussian_and_skellam_are_their_formulas_rounded_up(noise, variance, share, order):
+    assert tight(order * Gaussian(noise).rho, Fraction(renyi.divergence(Gaussian(noise), order)))
+    v, l1, l2 = Fraction(variance), Fraction(9), Fraction(9 * share)
+    more = min(((2 * order - 1) * l2**2 + 6 * l1) / (4 * v**2), 3 * l1 / (2 * v))  # either may be the less
+    bound = renyi.divergence(Skellam(variance, 9, 9 * share), order)
+    assert tight(order * l2**2 / (2 * v) + more, Fraction(bound))
 
 
 # ---------------------------------------------------------------- numeric integration

@@ -191,6 +191,22 @@ class TestForks:
             assert [row["key"] for row in budget.spent.queries] == ["before", "child", "after"]
         assert verify(place).entries == 4
 
+    def test_both_sides_spend_at_once(self, place):
+        """On one connection, each would read what was meant for the other."""
+        with Ledger(place, timeout=30) as ledger:
+            budget = ledger.budget("a", rho=1)
+
+            def spend(who):
+                for i in range(30):
+                    [held] = budget.reserve([plan(f"{who} {i}")])
+                    assert budget.commit([Answer(held, 0, "d", held.key)]) == (f"{who} {i}",)
+
+            pid = fork(lambda: spend("child"))
+            spend("parent")
+            assert exit_code(pid) == 0
+            assert budget.spent.units == 60
+        assert verify(place).entries == 121
+
     def test_a_child_that_outlives_the_parents_connection_loses_nothing(self, place):
         """With a connection carried across the fork, the child would write to a log that the parent deleted."""
         ledger = Ledger(place)
