@@ -117,7 +117,7 @@ def write(outcome: Outcome, folder: Path) -> None:
 
 
 def _frame(job: Job) -> dict[str, Any]:
-    return {"fedanalytics": __version__, "study": job.title, "key": job.period, "ledger": job.ledger}
+    return {"fedanalytics": __version__, "study": job.title, "key": job.period, "ledger": job.place}
 
 
 def _result(question: Question, release: Release) -> dict[str, Any]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from fedanalytics.cli.copies import copied
 from fedanalytics.cli.funds import Funds
 from fedanalytics.cli.question import Question
 from fedanalytics.cli.source import Source
 from fedanalytics.ledger import Ledger
-from fedanalytics.ledger.connections import checked_place
+from fedanalytics.ledger.connections import database
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,12 @@ class Job:
     @property
     def makes_ledger(self) -> bool:
         """Whether there is no ledger yet."""
-        return self.ledger is None or not Path(self.ledger).exists()
+        return self.ledger is None or not database(self.ledger, self.wait).exists()
+
+    @property
+    def place(self) -> str | None:
+        """Where the ledger lies, as it may be shown: an address without its password."""
+        return None if self.ledger is None else database(self.ledger, self.wait).path
 
     def opened(self) -> Ledger:
         """The ledger, to spend from."""
@@ -53,7 +57,7 @@ class Job:
     @contextlib.contextmanager
     def rehearsed(self) -> Iterator[Ledger]:
         """A ledger that says what the real one would, and is gone afterwards."""
-        if self.ledger is None or not Path(checked_place(self.ledger)).exists():
+        if self.ledger is None or self.makes_ledger:
             with Ledger(":memory:") as ledger:
                 yield ledger
         else:

@@ -42,7 +42,7 @@ def print_outcome(console: Console, outcome: Outcome, exact: Sequence[Any] | Non
     )
     if job.counted:
         print_balance(console, whole, outcome.spent)
-        _note(console, f"ledger {job.ledger}")
+        _note(console, f"ledger {job.place}")
     else:
         console.print(Text("Nobody counts what was spent: name a --ledger.", style="yellow"))
     if not outcome.spent:

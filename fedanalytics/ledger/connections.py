@@ -5,9 +5,7 @@ from __future__ import annotations
 from fedanalytics import _validate
 from fedanalytics.ledger.database import Database
 from fedanalytics.ledger.postgresql import SCHEMES, Server
-from fedanalytics.ledger.sqlite import File, checked_file
-
-checked_place = checked_file  # the commands ask for files alone, so far
+from fedanalytics.ledger.sqlite import File
 
 
 def database(path: str, timeout: float) -> Database:

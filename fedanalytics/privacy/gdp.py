@@ -27,8 +27,7 @@ def delta_of(mu: float, epsilon: float) -> float:
         0.126937
     """
     near, far = mu / 2 - epsilon / mu, -mu / 2 - epsilon / mu
-    first, tail = _phi(near), _phi(far)
-    second = math.exp(epsilon + math.log(tail)) if tail > 0 else 0.0
+    first, second = _phi(near), _scaled(near, far, epsilon)
     error = 2.0**-49 * ((1 + near**2) * first + (1 + far**2 + epsilon) * second)
     return min(max(first - second, 0.0) + error + _TINY, 1.0)
 
@@ -71,6 +70,20 @@ def mu_of(epsilon: float, delta: float) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if middle == 0 or delta_of(middle, epsilon) <= delta else (low, middle)
     return low * (1 - _SAFE)
+
+
+def _scaled(near: float, far: float, epsilon: float) -> float:
+    """e^epsilon Phi(far), also where Phi(far) has lost its digits to underflow.
+
+    As far^2 - near^2 = 2 epsilon, it is phi(near) times Mills' ratio at -far, which has Laplace's continued fraction
+    (Abramowitz and Stegun, 26.2.14); beyond 20 its convergents agree to all digits after a dozen.
+    """
+    if far > -20:
+        return math.exp(epsilon + math.log(_phi(far)))
+    fraction = -far
+    for k in range(20, 0, -1):
+        fraction = k / fraction - far
+    return math.exp(-near * near / 2) / math.sqrt(2 * math.pi) / fraction
 
 
 def _phi(x: float) -> float:

@@ -7,7 +7,7 @@ distribution, and finite for every event but an exact release.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 
 from fedanalytics.errors import NotPrivate
@@ -21,7 +21,7 @@ _UP = 1 + 2.0**-40
 def epsilon(counts: Mapping[Event, int], delta: float) -> float:
     """The least epsilon at delta that one of the three gives; infinite if none does."""
     found = [pure(counts)]
-    found += [renyi.epsilon_of(total, order, delta) for order, total in _divergences(counts)]
+    found += _refined(counts, lambda order, total: renyi.epsilon_of(total, order, delta))
     rho = _rho(counts)
     found += [zcdp.epsilon_of(rho, delta)] if math.isfinite(rho) else []
     return min(found)
@@ -35,13 +35,26 @@ def delta(counts: Mapping[Event, int], epsilon: float) -> float:
     """
     if pure(counts) <= epsilon:
         return 0.0
-    bounds: list[tuple[float, float]] = list(_divergences(counts))
+
+    def log_delta(order: float, total: float) -> float:
+        return (order - 1) * (total + math.log1p(-1 / order) - epsilon) - math.log(order)
+
+    logs = _refined(counts, log_delta)
     rho = _rho(counts)
     if 0 < rho < math.inf:
         best = max((epsilon - rho) / (2 * rho), 1e-9)
-        bounds += [(1 + a, rho * (1 + a)) for a in (best * 1.05**i for i in range(-60, 61))]
-    logs = [(a - 1) * (total + math.log1p(-1 / a) - epsilon) - math.log(a) for a, total in bounds]
+        logs += [log_delta(1 + a, rho * (1 + a)) for a in (best * 1.02**i for i in range(-100, 101))]
     return min(math.exp(min(min(logs, default=0.0), 0.0)) * _UP + 2.0**-1000, 1.0)
+
+
+def _refined(counts: Mapping[Event, int], bound: Callable[[int, float], float]) -> list[float]:
+    """What a divergence of each order implies: of a ladder of orders, then of those around its best rung."""
+    rungs = [(bound(order, total), order) for order, total in _divergences(counts, _ORDERS)]
+    if not rungs:
+        return []
+    least, best = min(rungs)
+    between = range(max(best * 5 // 6, 2), best * 6 // 5 + 1, max(best // 64, 1))
+    return [least, *(bound(order, total) for order, total in _divergences(counts, between))]
 
 
 def pure(counts: Mapping[Event, int]) -> float:
@@ -61,9 +74,9 @@ def pure(counts: Mapping[Event, int]) -> float:
     return total * _UP
 
 
-def _divergences(counts: Mapping[Event, int]) -> Iterator[tuple[int, float]]:
+def _divergences(counts: Mapping[Event, int], orders: Iterable[int]) -> Iterator[tuple[int, float]]:
     whole = Composed(tuple(atom.repeated(count) for atom, count in counts.items()))
-    for order in _ORDERS:
+    for order in orders:
         try:
             yield order, renyi.divergence(whole, order)
         except NotPrivate:  # beyond any float at this order

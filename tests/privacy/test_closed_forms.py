@@ -82,3 +82,15 @@ def test_bad_targets(epsilon, delta):
     for call in (gdp.mu_of, zcdp.rho_cap):
         with pytest.raises(BadArgument, match=r"epsilon=|delta="):
             call(epsilon, delta)
+
+
+@pytest.mark.parametrize(
+    ("mu", "epsilon"), [(37.18, 737.0), (36.0, 700.0), (50.0, 1500.0), (45.0, 900.0), (38.0, 720.0)]
+)
+def test_delta_is_never_below_the_truth_where_floats_underflow(mu, epsilon):
+    """Phi(-mu/2 - epsilon/mu) is a denormal number, or none, and its product with e^epsilon is not."""
+    mp = mpmath.mp.clone()
+    mp.dps = 60
+    near, far = mp.mpf(mu) / 2 - mp.mpf(epsilon) / mu, -mp.mpf(mu) / 2 - mp.mpf(epsilon) / mu
+    true = mp.ncdf(near) - mp.exp(epsilon) * mp.ncdf(far)
+    assert true <= gdp.delta_of(mu, epsilon) <= true * (1 + mp.mpf(10) ** -9) + mp.mpf(10) ** -290

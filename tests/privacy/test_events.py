@@ -113,6 +113,10 @@ def test_a_multiplier_is_a_positive_number(bad):
         Gaussian(bad)
 
 
+def test_a_response_that_is_almost_never_random():
+    assert float(RandomizedResponse(1e-310, 3).epsilon) == pytest.approx(math.log(3) + 310 * math.log(10), rel=1e-9)
+
+
 def test_rho_is_exact():
     assert Gaussian(2.0).rho == Fraction(1, 8)
     assert DiscreteLaplace(4.0).rho == Fraction(1, 32)
@@ -163,7 +167,7 @@ def test_atoms():
     assert list(Composed((inner, Repeated(inner, 3), NoOp())).atoms()) == [(inner, 1), (inner, 3)]
     assert list(Repeated(Composed((inner, Laplace(1.0))), 5).atoms()) == [(inner, 5), (Laplace(1.0), 5)]
     assert list(inner.poisson_sampled(0.1).repeated(7).atoms()) == [(PoissonSampled(inner, 0.1), 7)]
-    assert list(PoissonSampled(inner, 1.0).atoms()) == [(inner, 1)]
+    assert list(PoissonSampled(inner, 1.0).atoms()) == list(PoissonSampled(inner, 1 - 1e-13).atoms()) == [(inner, 1)]
     assert inner.poisson_sampled(1) == inner
     assert list(PoissonSampled(NoOp(), 0.1).atoms()) == []
 

@@ -186,3 +186,37 @@ def test_a_forgotten_direction_would_be_noticed():
     found = [s.window(2.0, math.log(1e-6)).epsilon(1e-6) for s in (removed, added)]
     assert found[0] > 1.25 * found[1]
     assert Composition({SAMPLED: 1000}, 1e-3).epsilon(1e-6) == pytest.approx(max(found), rel=1e-5)
+
+
+def test_mass_beyond_a_window_that_is_not_counted_would_be_noticed():
+    """A window that cuts off a part of the mass: with its tail, epsilon is above the truth, and without it, below."""
+    one = toy([1.0] * 5, first=-1)
+    direct = one.masses
+    for _ in range(5):
+        direct = np.convolve(direct, one.masses)
+    at = one.step * (-6 + np.arange(len(direct)))
+    delta = 0.1
+    exact = max(e for e in np.linspace(0, 1.5, 3001) if direct[at > e] @ -np.expm1(e - at[at > e]) > delta)
+    total = Sum([(Spectrum(one), 6)])
+    points = 18
+    cut = float(direct[points:].sum())
+    assert 0.02 < cut < 0.06
+    honest, silent = (total._make(len(LADDER) // 2, -6, points, tail) for tail in (cut, 0.0))
+    assert silent.epsilon(delta) < exact <= honest.epsilon(delta)
+    assert honest.bounds(exact)[1] >= delta > silent.bounds(exact)[1]
+
+
+def test_an_infinite_loss_is_added_once_for_every_event():
+    one, mass = toy([1.0, 2.0, 1.0], first=-1), 1e-4
+    lossy = Losses(one.step, one.first, one.masses * (1 - mass), mass, 0.0)
+    total, clean = (Sum([(Spectrum(each), 5)]) for each in (lossy, one))
+    infinite = 1 - (1 - mass) ** 5
+    assert total.infinite == pytest.approx(infinite, rel=1e-9)
+    assert math.isinf(total.enough(infinite * 0.999))
+    windows = [each.window(0.2, math.log(0.05)) for each in (total, clean)]
+    assert math.isinf(windows[0].epsilon(infinite * 0.999))
+    for epsilon in (0.0, 0.15, 0.4):
+        lossless = windows[1].bounds(epsilon)[1]
+        assert windows[0].bounds(epsilon)[1] == pytest.approx(infinite + (1 - infinite) * lossless, rel=1e-5)
+    delta = 0.01
+    assert windows[0].epsilon(infinite + (1 - infinite) * delta) == pytest.approx(windows[1].epsilon(delta), rel=1e-5)

@@ -12,11 +12,15 @@ from fedanalytics.ledger import Answer, Ledger, Plan, verify
 from fedanalytics.privacy.events import NoOp
 
 
-def command(*arguments: str, code: int = 0) -> str:
-    program = [sys.executable, "-c", "from fedanalytics.cli import main; main()", "ledger"]
-    done = subprocess.run([*program, *arguments], capture_output=True, text=True, check=False)
+def program(*arguments: str, code: int = 0) -> str:
+    start = [sys.executable, "-c", "from fedanalytics.cli import main; main()"]
+    done = subprocess.run([*start, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
     return done.stdout + done.stderr
+
+
+def command(*arguments: str, code: int = 0) -> str:
+    return program("ledger", *arguments, code=code)
 
 
 @pytest.fixture
@@ -71,3 +75,39 @@ def test_a_password_is_never_shown(server, spent):
     wrong = mine.replace("open%20sesame", "close-sesame")
     for name in ("show", "verify", "head"):
         assert "sesame" not in command(name, wrong, code=5)
+
+
+STUDY = """
+name = "sensors"
+
+[data]
+path = "readings.csv"
+client = "sensor"
+
+[budget]
+epsilon = 1.0
+delta = 1e-6
+
+[[query]]
+name = "sensors"
+statistic = "count"
+rho = 0.01
+"""
+
+
+def test_a_study_is_rehearsed_run_and_replayed_on_a_server(server, tmp_path, monkeypatch):
+    """The dry run makes nothing, the second run spends nothing, and no password is shown."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "readings.csv").write_text("sensor,temp\n" + "".join(f"s{i},{i}\n" for i in range(400)))
+    (tmp_path / "study.toml").write_text(STUDY)
+    address = server.schema().replace("postgres@", "postgres:open%20sesame@")
+    common = ("run", "study.toml", "--ledger", address)
+    said = [program(*common, "--dry-run")]
+    assert server.run("SELECT to_regclass('entry')", address=address) == [(None,)]
+    said += [program(*common), program(*common), program(*common, "--dry-run"), program(*common, "--json")]
+    assert "this run took" in said[1]
+    assert "stored; nothing spent" in said[2]
+    assert "a run would cost nothing" in said[3]
+    assert all("sesame" not in each for each in said)
+    with Ledger(address) as ledger:
+        assert ledger.head().seq == 4

@@ -53,7 +53,9 @@ class RandomizedResponse(Pure):
         p, k = Fraction(self.noise_parameter), self.num_buckets
         first = p + k * (1 - p)
         odds = first / p if self.relation is Relation.REPLACE_ONE else max(first, 1 / p)
-        return Fraction(round_up(math.log1p(odds - 1)))
+        if odds < 1e300:
+            return Fraction(round_up(math.log1p(odds - 1)))
+        return Fraction((math.log(odds.numerator) - math.log(odds.denominator)) * (1 + 2.0**-40))  # beyond a float
 
     def part(self, share: Fraction) -> RandomizedResponse:
         """With share * epsilon: the odds of the formulas above, solved for p."""

@@ -14,6 +14,8 @@ from fedanalytics.privacy.events.combined import checked
 from fedanalytics.privacy.events.event import Atoms, Event, Pure, round_down
 from fedanalytics.privacy.relations import Relation
 
+_ALL = 1 - 2.0**-30  # a rate above which nothing is gained by sampling, but for roundings: it counts as none
+
 
 @dataclass(frozen=True)
 class PoissonSampled(Event):
@@ -68,7 +70,7 @@ class PoissonSampled(Event):
     def atoms(self) -> Atoms:
         atom = self._atom()
         if atom is not None:
-            yield (atom if self.rate == 1 else PoissonSampled(atom, self.rate)), 1
+            yield (atom if self.rate > _ALL else PoissonSampled(atom, self.rate)), 1
 
     def _atom(self) -> Event | None:
         """The one event that ran on the cohort; Gaussian releases on one cohort are one Gaussian release."""
