@@ -42,8 +42,8 @@ def delta(counts: Mapping[Event, int], epsilon: float) -> float:
     logs = _refined(counts, log_delta)
     rho = _rho(counts)
     if 0 < rho < math.inf:
-        best = max((epsilon - rho) / (2 * rho), 1e-9)
-        logs += [log_delta(1 + a, rho * (1 + a)) for a in (best * 1.02**i for i in range(-100, 101))]
+        near = min((1.5**i for i in range(-80, 81)), key=lambda a: log_delta(1 + a, rho * (1 + a)))
+        logs += [log_delta(1 + a, rho * (1 + a)) for a in (near * 1.01**i for i in range(-50, 51))]
     return min(math.exp(min(min(logs, default=0.0), 0.0)) * _UP + 2.0**-1000, 1.0)
 
 
