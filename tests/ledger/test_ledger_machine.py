@@ -1,4 +1,4 @@
-"""Any order of reserving, answering, releasing, reopening and retrying, against a model in exact fractions."""
+"""Any order of reserving, answering, releasing, crashing and retrying, against a model in exact fractions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from fedanalytics.errors import BudgetExceeded, KeyReused, LedgerError
-from fedanalytics.ledger import Answer, Ledger, Plan, verify
+from fedanalytics.ledger import Answer, Ledger, Plan, tables, verify
+from fedanalytics.ledger.entries import stamped
 from fedanalytics.privacy.events import NoOp
 
 UNIT = Fraction(1, 10**12)
@@ -26,6 +27,10 @@ NAMES = st.sampled_from(["one", "two"])
 
 def plan(key: str, question: str, cost: int) -> Plan:
     return Plan(key, {"is": question}, NoOp(), cost, "central")
+
+
+class Crash(Exception):  # no error of ours
+    """The end of a program."""
 
 
 class Model(RuleBasedStateMachine):
@@ -67,6 +72,22 @@ class Model(RuleBasedStateMachine):
         if hasattr(self, "ledger"):
             self.ledger.close()
         self.ledger = Ledger(self.address, actor="model")
+
+    @rule(cost=COSTS, name=NAMES)
+    def crash(self, cost, name):
+        """The program ends between what it wrote and the commit, and its connection with it: nothing of it remains."""
+        head = self.ledger.head()
+        with pytest.raises(Crash):
+            self._spend_and_end(name, cost)
+        self.ledger.store._connection.close()
+        self.ledger = Ledger(self.address, actor="model")
+        assert self.ledger.head() == head
+
+    def _spend_and_end(self, name, cost):
+        with self.ledger.store.write() as transaction:
+            transaction.append(stamped("reserve", name, "model", units=cost))
+            tables.set_spent(transaction.connection, name, 10**6 + cost)
+            raise Crash
 
     @rule()
     def publish(self):
