@@ -86,8 +86,7 @@ def test_without_a_sampler_there_is_no_claim(fleet, budget):
 
 def test_many_rounds_draw_their_own_cohorts_and_parts_cost_no_more_than_the_whole(fleet, budget):
     release = fa.Session(fleet, budget).run(Cohorts(n=50), noise_multiplier=1.0)
-    assert len(set(release.value)) > 40
-    assert np.std(release.value) < 6 * 60  # noise of 7 on cohorts that spread by 42
+    assert 20 < np.std(release.value) < 75  # noise of 7 on cohorts that spread by 42, each of them anew; beyond 1e-9
     whole = budget.filter.price(Gaussian(1.0).poisson_sampled(0.1))
     assert budget.spent.units <= whole
     assert all(isinstance(part, PoissonSampled) for part in release.cost.event.events)
