@@ -107,7 +107,10 @@ def participations(rate: float, rounds: int, failure: float = 1e-9) -> int:
     from scipy.stats import binom  # noqa: PLC0415  # a third of a second
 
     _validate.whole(rounds=rounds)
-    return int(binom.isf(_validate.probability(failure=failure), rounds, checked_rate(rate)))
+    most = int(binom.isf(_validate.probability(failure=failure), rounds, checked_rate(rate)))
+    while binom.sf(most, rounds, rate) > failure:  # isf may be one off
+        most += 1
+    return most
 
 
 def checked_rate(rate: float) -> float:
