@@ -6,7 +6,7 @@ Enters: pure functions and frozen values about numbers. Stays out: data, queries
 0.8341...
 """
 
-from fedanalytics.privacy import filters, samplers, sampling
+from fedanalytics.privacy import distributed, filters, local, samplers, sampling
 from fedanalytics.privacy.accountant import Accountant
 from fedanalytics.privacy.calibration import calibrate, rounds_within
 from fedanalytics.privacy.costs import Cost, cost
@@ -48,7 +48,9 @@ __all__ = [
     "TreeAggregation",
     "calibrate",
     "cost",
+    "distributed",
     "filters",
+    "local",
     "rounds_within",
     "samplers",
     "sampling",

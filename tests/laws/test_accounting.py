@@ -20,6 +20,7 @@ from fedanalytics.privacy.events import (
     Exact,
     Gaussian,
     Laplace,
+    LocalPure,
     MatrixFactorization,
     NoOp,
     RandomizedResponse,
@@ -41,6 +42,7 @@ tree = st.builds(lambda s, n: TreeAggregation(s, ZERO, n), scales, st.integers(1
 matrix = st.builds(lambda s, n: MatrixFactorization(s, ZERO, n, (1.0, 0.5, 0.25), 2, 3), scales, st.integers(6, 30))
 laplace = scales.map(lambda s: Laplace(s, ZERO))
 discrete = scales.map(lambda s: DiscreteLaplace(s, ZERO))
+local = scales.map(lambda s: LocalPure(1 / s, ZERO))
 response = st.builds(
     lambda p, k: RandomizedResponse(p, k, ZERO), st.sampled_from([0.2, 0.5, 0.9, 1.0]), st.integers(2, 5)
 )
@@ -54,6 +56,7 @@ KINDS = {
     "matrix": matrix,
     "laplace": laplace,
     "discrete": discrete,
+    "local": local,
     "response": response,
     "skellam": skellam,
     "vectors": vectors,
@@ -147,6 +150,7 @@ NOISIER = {
     "matrix": lambda s: MatrixFactorization(s, ZERO, 7, (1.0, 0.5), 2, 2),
     "laplace": lambda s: Laplace(s, ZERO),
     "discrete": lambda s: DiscreteLaplace(s, ZERO),
+    "local": lambda s: LocalPure(1 / s, ZERO),
     "response": lambda s: RandomizedResponse(min(s / 20, 1.0), 3, ZERO),
     "skellam": lambda s: Skellam(s * s, 1, 1, ZERO),
     "vectors": lambda s: Skellam(100 * s * s, 60, 10, ZERO),

@@ -15,6 +15,7 @@ from fedanalytics.privacy.events.additive import DiscreteLaplace, Gaussian, Lapl
 from fedanalytics.privacy.events.combined import Composed, Exact, NoOp, Repeated
 from fedanalytics.privacy.events.correlated import MatrixFactorization, TreeAggregation
 from fedanalytics.privacy.events.event import Event, Pure, round_down, round_up
+from fedanalytics.privacy.events.local import LocalPure
 from fedanalytics.privacy.events.reading import from_json
 from fedanalytics.privacy.events.response import RandomizedResponse
 from fedanalytics.privacy.events.sampled import PoissonSampled
@@ -26,6 +27,7 @@ __all__ = [
     "Exact",
     "Gaussian",
     "Laplace",
+    "LocalPure",
     "MatrixFactorization",
     "NoOp",
     "PoissonSampled",

@@ -9,6 +9,7 @@ from fedanalytics.privacy.events.additive import DiscreteLaplace, Gaussian, Lapl
 from fedanalytics.privacy.events.combined import Composed, Exact, NoOp, Repeated
 from fedanalytics.privacy.events.correlated import MatrixFactorization, TreeAggregation
 from fedanalytics.privacy.events.event import Event
+from fedanalytics.privacy.events.local import LocalPure
 from fedanalytics.privacy.events.response import RandomizedResponse
 from fedanalytics.privacy.events.sampled import PoissonSampled
 
@@ -20,6 +21,7 @@ _KINDS: dict[str, type[Event]] = {
         Exact,
         Gaussian,
         Laplace,
+        LocalPure,
         MatrixFactorization,
         NoOp,
         PoissonSampled,
