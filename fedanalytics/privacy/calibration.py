@@ -137,9 +137,7 @@ def _promise(epsilon: float, delta: float, sampling_rate: float) -> _Promise:
     if _validate.positive(epsilon=epsilon) > HIGHEST:
         raise BadArgument(f"epsilon= must be at most {HIGHEST:g}, beyond which nothing is promised, got {epsilon!r}")
     _validate.probability(delta=delta)
-    if not (_validate.real(sampling_rate) and 0 < sampling_rate <= 1):
-        raise BadArgument(f"sampling_rate= must be a probability in (0, 1], got {sampling_rate!r}")
-    return _Promise(float(epsilon), float(delta), float(sampling_rate))
+    return _Promise(float(epsilon), float(delta), _validate.rate(sampling_rate=sampling_rate))
 
 
 def _rounds(rounds: int) -> int:

@@ -91,8 +91,7 @@ def cost(
     for name, value in offer.items():
         if value is not None:
             _validate.positive(**{name: value})
-    if not (_validate.real(sampling_rate) and 0 < sampling_rate <= 1):
-        raise BadArgument(f"sampling_rate= must be a probability in (0, 1], got {sampling_rate!r}")
+    sampling_rate = _validate.rate(sampling_rate=sampling_rate)
     plain = _cost(rho, epsilon, delta, noise_multiplier, relation)
     if sampling_rate == 1:
         return plain

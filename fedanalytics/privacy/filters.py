@@ -36,7 +36,7 @@ from fedanalytics import _validate
 from fedanalytics.errors import BadArgument, NotPrivate
 from fedanalytics.privacy import gdp, renyi, units, zcdp
 from fedanalytics.privacy.costs import Cost
-from fedanalytics.privacy.events import Event, Gaussian, PoissonSampled, Pure, Skellam, round_up
+from fedanalytics.privacy.events import DiscreteLaplace, Event, Gaussian, PoissonSampled, Pure, Skellam, round_up
 
 _UP = 1 + 2.0**-30  # relative: far above the roundings of what is bounded by it
 
@@ -49,11 +49,13 @@ class Filter(ABC):
         name: as ledgers call it.
         rule: what it is, for people.
         counts: what its units are 1e-12 of, "rho" or "epsilon".
+        native: the events whose offers are in this unit already.
     """
 
     name: ClassVar[str]
     rule: ClassVar[str]
     counts: ClassVar[str] = "rho"
+    native: ClassVar[tuple[type[Event], ...]] = (Gaussian,)
 
     @abstractmethod
     def cap(self, epsilon: float, delta: float) -> int:
@@ -74,7 +76,7 @@ class Filter(ABC):
 
     def charge(self, cost: Cost) -> int:
         """What an offer is charged: exactly what was offered, where this filter counts in the offer's own unit."""
-        return self.price(cost.event)
+        return cost.units if isinstance(cost.event, self.native) else self.price(cost.event)
 
     def to_json(self) -> dict[str, Any]:
         """The fields that stand in a budget's terms."""
@@ -97,9 +99,6 @@ class Gdp(Filter):
     def epsilon_of(self, total: int, delta: float) -> float:
         return gdp.epsilon_of(round_up(math.sqrt(2 * units.rho(total))), delta) if total else 0.0
 
-    def charge(self, cost: Cost) -> int:
-        return cost.units if isinstance(cost.event, Gaussian) else self.price(cost.event)
-
 
 @dataclass(frozen=True)
 class Zcdp(Filter):
@@ -116,9 +115,6 @@ class Zcdp(Filter):
 
     def epsilon_of(self, total: int, delta: float) -> float:
         return zcdp.epsilon_of(units.rho(total), delta)
-
-    def charge(self, cost: Cost) -> int:
-        return cost.units if isinstance(cost.event, Gaussian) else self.price(cost.event)
 
 
 @dataclass(frozen=True)
@@ -153,9 +149,6 @@ class Renyi(Filter):
     def epsilon_of(self, total: int, delta: float) -> float:
         return renyi.epsilon_of(round_up(units.rho(total) * self.order), self.order, delta) if total else 0.0
 
-    def charge(self, cost: Cost) -> int:
-        return cost.units if isinstance(cost.event, Gaussian) else self.price(cost.event)
-
     def to_json(self) -> dict[str, Any]:
         return {"filter": self.name, "order": self.order}
 
@@ -167,6 +160,7 @@ class Basic(Filter):
     name: ClassVar[str] = "pure"
     rule: ClassVar[str] = "pure epsilons add up, delta is 0, also when queries are chosen adaptively"
     counts: ClassVar[str] = "epsilon"
+    native: ClassVar[tuple[type[Event], ...]] = (DiscreteLaplace,)
 
     def cap(self, epsilon: float, delta: float) -> int:  # noqa: ARG002  # there is none
         return units.cap(epsilon, "epsilon")
@@ -176,9 +170,6 @@ class Basic(Filter):
 
     def epsilon_of(self, total: int, delta: float) -> float:  # noqa: ARG002  # for every delta
         return units.rho(total)
-
-    def charge(self, cost: Cost) -> int:
-        return cost.units if cost.pure else self.price(cost.event)
 
 
 @dataclass(frozen=True)
@@ -192,6 +183,7 @@ class Declared(Filter):
     name: ClassVar[str] = "pld"
     rule: ClassVar[str] = "declared plans, each by its privacy loss distribution, fixed before its first output"
     counts: ClassVar[str] = "epsilon"
+    native: ClassVar[tuple[type[Event], ...]] = ()
     epsilon: float
     delta: float
 

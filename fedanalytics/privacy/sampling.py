@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fedanalytics import _validate
-from fedanalytics.errors import BadArgument
 from fedanalytics.privacy.events import Composed, Event, PoissonSampled
 from fedanalytics.privacy.keystream import Keystream
 
@@ -43,7 +42,7 @@ def poisson_sample(size: int, rate: float, *, keystream: Keystream | None = None
         1021
     """
     _validate.whole(0, size=size)
-    threshold = Fraction(checked_rate(rate)) * 2**_WORD
+    threshold = Fraction(_validate.rate(sampling_rate=rate)) * 2**_WORD
     if rate == 1:
         return np.ones(size, dtype=np.bool_)
     stream = keystream or Keystream()
@@ -107,18 +106,7 @@ def participations(rate: float, rounds: int, failure: float = 1e-9) -> int:
     from scipy.stats import binom  # noqa: PLC0415  # a third of a second
 
     _validate.whole(rounds=rounds)
-    most = int(binom.isf(_validate.probability(failure=failure), rounds, checked_rate(rate)))
+    most = int(binom.isf(_validate.probability(failure=failure), rounds, _validate.rate(sampling_rate=rate)))
     while binom.sf(most, rounds, rate) > failure:  # isf may be one off
         most += 1
     return most
-
-
-def checked_rate(rate: float) -> float:
-    """The rate as a float.
-
-    Raises:
-        BadArgument: it is not in (0, 1].
-    """
-    if not (_validate.real(rate) and 0 < rate <= 1):
-        raise BadArgument(f"sampling_rate= must be a probability in (0, 1], got {rate!r}")
-    return float(rate)

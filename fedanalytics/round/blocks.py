@@ -10,9 +10,9 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from fedanalytics import _validate
 from fedanalytics.errors import BadArgument
 from fedanalytics.privacy.relations import Relation
-from fedanalytics.privacy.sampling import checked_rate
 from fedanalytics.privacy.sensitivity import Sensitivity
 from fedanalytics.round.canonical import digest
 from fedanalytics.round.estimates import Estimate, Floats, Noise
@@ -137,7 +137,7 @@ class Round:
         if not self.blocks or any(b.share <= 0 for b in self.blocks) or sum(b.share for b in self.blocks) > 1:
             shares = ", ".join(str(b.share) for b in self.blocks)
             raise BadArgument(f"a round needs blocks with positive shares that sum to at most 1, got ({shares})")
-        if checked_rate(self.sampling_rate) < 1 and len(self.blocks) > 1:
+        if _validate.rate(sampling_rate=self.sampling_rate) < 1 and len(self.blocks) > 1:
             raise BadArgument("a sampled round has one block: each cohort is drawn for one sum")
 
     def describe(self) -> dict[str, Any]:
@@ -174,7 +174,7 @@ class Query(Protocol):
 
 def rate_of(query: Query) -> float:
     """The rate at which a query samples its clients; 1 for one that does not say."""
-    return checked_rate(getattr(query, "sampling_rate", 1.0))
+    return _validate.rate(sampling_rate=getattr(query, "sampling_rate", 1.0))
 
 
 def merged(rounds: tuple[Round, ...], shares: tuple[Fraction, ...]) -> Round:

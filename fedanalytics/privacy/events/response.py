@@ -36,10 +36,7 @@ class RandomizedResponse(Pure):
     relation: Relation = Relation.REPLACE_ONE
 
     def __post_init__(self) -> None:
-        _validate.positive(noise_parameter=self.noise_parameter)
-        if self.noise_parameter > 1:
-            raise BadArgument(f"noise_parameter= is a probability in (0, 1], got {self.noise_parameter!r}")
-        object.__setattr__(self, "noise_parameter", float(self.noise_parameter))
+        object.__setattr__(self, "noise_parameter", _validate.rate(noise_parameter=self.noise_parameter))
         object.__setattr__(self, "num_buckets", int(_validate.whole(2, num_buckets=self.num_buckets)))
         object.__setattr__(self, "relation", Relation(self.relation))
         if self.relation is Relation.ADD_OR_REMOVE_ONE:

@@ -38,10 +38,7 @@ class PoissonSampled(Event):
     rate: float
 
     def __post_init__(self) -> None:
-        _validate.positive(rate=self.rate)
-        if self.rate > 1:
-            raise BadArgument(f"rate= is a probability in (0, 1], got {self.rate!r}")
-        object.__setattr__(self, "rate", float(self.rate))
+        object.__setattr__(self, "rate", _validate.rate(rate=self.rate))
         checked(self.of)
         if Relation.REPLACE_ONE in self.of.relations:
             raise BadArgument(
