@@ -114,10 +114,6 @@ def test_a_table_samples_clients_not_rows(tmp_path):
     assert total[0] == 1000 * 1024  # whole clients: five rows each, or none
 
 
-class Lying(Cohorts):
-    pass
-
-
 @pytest.mark.parametrize(("declared", "asked"), [(0.1, 0.5), (0.1, 1.0), (1.0, 0.1)])
 def test_a_round_samples_as_was_paid_for(fleet, budget, declared, asked):
     """A claim without sampling, or at another rate, is refused before anything is reserved."""

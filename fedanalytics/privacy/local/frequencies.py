@@ -164,9 +164,7 @@ class FrequencyMechanism(Mechanism):
         Raises:
             BadArgument: an argument is not as above.
         """
-        total = whole_numbers("sums", sums)
-        if total.shape != (self.columns,):
-            raise BadArgument(f"sums= must have shape ({self.columns},), one sum per column; got {total.shape}")
+        total = column_sums(sums, self.columns)
         n = _validate.whole(0, reports=reports)
         return Frequencies(self._supports(total, n), n, self.true, self.false)
 
@@ -196,6 +194,18 @@ def one_hot(columns: int, at: Integers) -> npt.NDArray[np.uint8]:
     rows = np.zeros((len(at), columns), dtype=np.uint8)
     rows[np.arange(len(at)), at] = 1
     return rows
+
+
+def column_sums(sums: npt.ArrayLike, columns: int) -> Integers:
+    """Sums of reports, shape (columns,).
+
+    Raises:
+        BadArgument: they have another shape, or are not whole numbers.
+    """
+    total = whole_numbers("sums", sums)
+    if total.shape != (columns,):
+        raise BadArgument(f"sums= must have shape ({columns},), one sum per column; got {total.shape}")
+    return total
 
 
 def whole_numbers(name: str, values: npt.ArrayLike) -> Integers:

@@ -16,7 +16,7 @@ from fedanalytics.privacy.events.local import hiding_values
 from fedanalytics.privacy.keystream import Keystream
 from fedanalytics.privacy.local import coins
 from fedanalytics.privacy.local.coins import Integers
-from fedanalytics.privacy.local.frequencies import Frequencies, whole_numbers
+from fedanalytics.privacy.local.frequencies import Frequencies, column_sums, whole_numbers
 from fedanalytics.privacy.local.mechanism import Mechanism
 from fedanalytics.privacy.local.totals import Means, Totals
 from fedanalytics.privacy.relations import Relation
@@ -162,9 +162,7 @@ class PiecewiseResponse(Mechanism):
         Raises:
             BadArgument: an argument is not as above.
         """
-        total = whole_numbers("sums", sums)
-        if total.shape != (self.columns,):
-            raise BadArgument(f"sums= must have shape ({self.columns},), one sum per column; got {total.shape}")
+        total = column_sums(sums, self.columns)
         n = _validate.whole(0, reports=reports)
         return Totals(int(total[0]), int(total[1]), n, self.gain, self.noise, self.worst, self.points - 1)
 
