@@ -44,6 +44,7 @@ if TYPE_CHECKING:  # what a type checker reads; at run time `__getattr__` import
         LedgerLocked,
         LedgerUnwritable,
         NotPrivate,
+        RoundAborted,
     )
     from fedanalytics.fleet import Fleet
     from fedanalytics.ledger import Budget, Ledger, verify
@@ -52,7 +53,7 @@ if TYPE_CHECKING:  # what a type checker reads; at run time `__getattr__` import
 
     # Each is a submodule's name too, which mypy takes for a second definition; `sum` is the name people look for.
     from fedanalytics.statistics import count, histogram, mean, sum, variance  # type: ignore[no-redef]  # noqa: A004
-    from fedanalytics.trust import Central
+    from fedanalytics.trust import Central, ClientPolicy, Local, SecureAggregation
     from fedanalytics.types import (
         CLIENTS,
         SERVER,
@@ -92,6 +93,7 @@ _HOMES = {
         "LedgerLocked",
         "LedgerUnwritable",
         "NotPrivate",
+        "RoundAborted",
     ),
     "fleet": ("Fleet",),
     "ledger": (
@@ -112,7 +114,12 @@ _HOMES = {
         "sum",
         "variance",
     ),
-    "trust": ("Central",),
+    "trust": (
+        "Central",
+        "ClientPolicy",
+        "Local",
+        "SecureAggregation",
+    ),
     "types": (
         "CLIENTS",
         "SERVER",
@@ -133,6 +140,7 @@ __all__ = [
     "Budget",
     "BudgetExceeded",
     "Central",
+    "ClientPolicy",
     "DataChanged",
     "FedAnalyticsError",
     "FederatedType",
@@ -144,9 +152,12 @@ __all__ = [
     "LedgerError",
     "LedgerLocked",
     "LedgerUnwritable",
+    "Local",
     "NotPrivate",
     "Preview",
     "Release",
+    "RoundAborted",
+    "SecureAggregation",
     "SequenceType",
     "Session",
     "StructType",

@@ -51,6 +51,14 @@ def rate(**argument: Any) -> float:
     return float(value)
 
 
+def fraction(**argument: Any) -> float:
+    """The value as a float, if it lies in [0, 1)."""
+    name, value = _only(argument)
+    if not (real(value) and 0 <= value < 1):
+        raise BadArgument(f"{name}= must be a fraction in [0, 1), got {value!r}")
+    return float(value)
+
+
 def whole(minimum: int = 1, **argument: Any) -> int:
     """The value as an int, if it is a whole number of at least `minimum`."""
     name, value = _only(argument)

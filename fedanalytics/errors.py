@@ -8,13 +8,14 @@ FedAnalyticsError
 ├── NotPrivate                    an exact value would leave a session
 ├── BudgetExceeded                the budget cannot pay: says asked, left and the largest cost that fits
 ├── KeyReused                     an idempotency key that already stands for another question
+├── RoundAborted                  too few clients came through: nothing was unmasked, what was reserved stays spent
 └── LedgerError                   the budget's store
     ├── LedgerLocked              another process holds it for too long
     ├── LedgerUnwritable          disk full, read-only, gone
     └── LedgerCorrupt             an entry, a result or a balance that does not verify
 ```
 
-Raised before anything is reserved, so nothing is spent. What a *client* holds never raises (it contributes the null
+All but RoundAborted are raised before anything is reserved, so nothing is spent. What a *client* holds never raises (it contributes the null
 vector instead), because an error that depends on one client's data is an unpaid release.
 """
 
@@ -32,6 +33,7 @@ __all__ = [
     "LedgerLocked",
     "LedgerUnwritable",
     "NotPrivate",
+    "RoundAborted",
 ]
 
 
@@ -61,6 +63,10 @@ class BudgetExceeded(FedAnalyticsError):
 
 class KeyReused(FedAnalyticsError):
     """The same idempotency key with another question."""
+
+
+class RoundAborted(FedAnalyticsError):
+    """A round of secure aggregation ended without a sum."""
 
 
 class LedgerError(FedAnalyticsError):

@@ -10,7 +10,10 @@ from fedanalytics._version import __version__
 from fedanalytics.cli import calibrate, epsilon, ledgers, query, run
 from fedanalytics.cli.failures import Group
 
-CODES = "Exit codes: 0 done, 2 bad input, 3 budget exceeded, 4 ledger does not verify, 5 ledger locked or unwritable."
+CODES = (
+    "Exit codes: 0 done, 2 bad input, 3 budget exceeded, 4 ledger does not verify, 5 ledger locked or unwritable, "
+    "6 a round ended for want of clients."
+)
 
 app = typer.Typer(
     name="fedanalytics",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import itertools
@@ -19,11 +20,12 @@ from fedanalytics.cli.asking import CONFIDENCE, Outcome, Rehearsal
 from fedanalytics.cli.failures import Unwritten
 from fedanalytics.cli.job import Job
 from fedanalytics.cli.question import Question
-from fedanalytics.errors import BadArgument
+from fedanalytics.errors import BadArgument, NotPrivate
 from fedanalytics.privacy import units
 from fedanalytics.session import Price, Release
+from fedanalytics.trust.priced import Guarantee
 
-COLUMNS = ("query", "group", "label", "value", "standard_error", "lower", "upper", "rho", "stored")
+COLUMNS = ("query", "group", "label", "value", "standard_error", "lower", "upper", "rho", "stored", "trust", "floor")
 
 
 def outcome_json(outcome: Outcome) -> dict[str, Any]:
@@ -47,9 +49,13 @@ def rehearsal_json(rehearsal: Rehearsal) -> dict[str, Any]:
             "standard_error": _plain(preview.standard_error),
             "of": preview.of,
             "cost": _price(preview.cost),
+            "trust": rehearsal.job.trusted.model.name,
+            "guarantee": _guarantee(guarantee),
             "paid": paid,
         }
-        for question, preview, paid in zip(rehearsal.job.questions, rehearsal.previews, rehearsal.paid, strict=True)
+        for question, preview, paid, guarantee in zip(
+            rehearsal.job.questions, rehearsal.previews, rehearsal.paid, rehearsal.guarantees, strict=True
+        )
     ]
     asked = {rehearsal.balance.counts: units.rho(rehearsal.asked), "units": rehearsal.asked}
     ends = {"would_spend": asked, "fits": rehearsal.fits, "budget": rehearsal.balance.to_json()}
@@ -131,6 +137,8 @@ def _result(question: Question, release: Release) -> dict[str, Any]:
         "interval": {"confidence": CONFIDENCE, "lower": _plain(lower), "upper": _plain(upper)},
         "labels": [list(axis) for axis in release.labels],
         "cost": _price(release.cost),
+        "trust": release.receipt.trust,
+        "guarantee": _guarantee(release.receipt.guarantee),
         "stored": release.receipt.replayed,
     }
 
@@ -141,15 +149,27 @@ def _csv_rows(question: Question, release: Release) -> Iterator[tuple[Any, ...]]
     names = list(itertools.product(*axes)) or [()]
     lower, upper = release.interval(CONFIDENCE)
     numbers = [np.ravel(x).tolist() for x in (release.value, release.standard_error, lower, upper)]
-    rho, stored = release.cost.rho, release.receipt.replayed
+    rho, stored, receipt = _rho(release.cost), release.receipt.replayed, release.receipt
+    floor = (receipt.guarantee or {}).get("floor")
     for name, *row in zip(names, *numbers, strict=True):
         group = name[0] if grouped else ""
         label = name[-1] if len(name) > grouped else ""
-        yield question.name, group, label, *row, rho, str(stored).lower()
+        yield question.name, group, label, *row, rho, str(stored).lower(), receipt.trust, floor
 
 
 def _price(price: Price) -> dict[str, Any]:
-    return {"rho": price.rho, "units": price.units, "epsilon": price.epsilon, "delta": price.delta}
+    return {"rho": _rho(price), "units": price.units, "epsilon": price.epsilon, "delta": price.delta}
+
+
+def _rho(price: Price) -> float | None:
+    """None where a budget that counts epsilon pays for noise that has no rho."""
+    with contextlib.suppress(NotPrivate):
+        return price.rho
+    return None
+
+
+def _guarantee(guarantee: Guarantee | None) -> dict[str, Any] | None:
+    return None if guarantee is None else _plain(dict(guarantee))
 
 
 def _plain(value: Any) -> Any:

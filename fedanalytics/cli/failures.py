@@ -8,6 +8,7 @@
 | 3 | the budget cannot pay; nothing was spent (in a dry run: it would not be able to) |
 | 4 | the ledger does not verify |
 | 5 | the ledger is held by another process, or a file could not be read or written |
+| 6 | a round ended without a sum for want of clients; what was reserved stays spent |
 | 130 | interrupted; what was reserved stays spent, and the same keys resume it |
 """
 
@@ -21,9 +22,16 @@ import typer.core
 from rich.text import Text
 
 from fedanalytics.cli.screen import screen
-from fedanalytics.errors import BudgetExceeded, DataChanged, FedAnalyticsError, LedgerCorrupt, LedgerError
+from fedanalytics.errors import (
+    BudgetExceeded,
+    DataChanged,
+    FedAnalyticsError,
+    LedgerCorrupt,
+    LedgerError,
+    RoundAborted,
+)
 
-FAULT, BAD_INPUT, EXCEEDED, CORRUPT, STORAGE, INTERRUPTED = 1, 2, 3, 4, 5, 130
+FAULT, BAD_INPUT, EXCEEDED, CORRUPT, STORAGE, ABORTED, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
 
 
 class Unwritten(FedAnalyticsError):
@@ -38,6 +46,8 @@ def code(error: BaseException) -> int:
         return CORRUPT
     if isinstance(error, LedgerError | DataChanged | Unwritten | OSError):
         return STORAGE
+    if isinstance(error, RoundAborted):
+        return ABORTED
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
     return BAD_INPUT if isinstance(error, FedAnalyticsError) else FAULT

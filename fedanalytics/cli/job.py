@@ -10,6 +10,7 @@ from fedanalytics.cli.copies import copied
 from fedanalytics.cli.funds import Funds
 from fedanalytics.cli.question import Question
 from fedanalytics.cli.source import Source
+from fedanalytics.cli.trusted import Trusted
 from fedanalytics.ledger import Ledger
 from fedanalytics.ledger.connections import database
 
@@ -30,6 +31,7 @@ class Job:
     period: str | None
     source: Source
     funds: Funds
+    trusted: Trusted
     questions: tuple[Question, ...]
     keys: tuple[str, ...] | None
     ledger: str | None

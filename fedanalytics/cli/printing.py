@@ -19,6 +19,7 @@ from fedanalytics.cli.numbers import percent, shown
 from fedanalytics.cli.plots import tank
 from fedanalytics.privacy import units
 from fedanalytics.session import Preview, Price
+from fedanalytics.trust.priced import Guarantee
 
 
 def print_outcome(console: Console, outcome: Outcome, exact: Sequence[Any] | None = None) -> None:
@@ -29,7 +30,8 @@ def print_outcome(console: Console, outcome: Outcome, exact: Sequence[Any] | Non
         Answered(question, release, "stored" if release.receipt.replayed else _price(job, release.cost, whole), value)
         for question, release, value in zip(job.questions, outcome.releases, values, strict=True)
     ]
-    _title(console, job, whole)
+    guarantee = outcome.releases[0].receipt.guarantee
+    _title(console, job, whole, guarantee)
     single = [one for one in answered if one.single]
     if single:
         console.print(singles(single, console.width))
@@ -40,6 +42,8 @@ def print_outcome(console: Console, outcome: Outcome, exact: Sequence[Any] | Non
     _note(
         console, "±: standard error of the noise", "▒ or ├─┤: 95 % interval" * drawn, "%: of the budget" * job.counted
     )
+    if guarantee is not None and "keys" in guarantee:
+        _note(console, f"keys: {guarantee['keys']}")
     if job.counted:
         print_balance(console, whole, outcome.spent)
         _note(console, f"ledger {job.place}")
@@ -54,7 +58,7 @@ def print_outcome(console: Console, outcome: Outcome, exact: Sequence[Any] | Non
 def print_rehearsal(console: Console, rehearsal: Rehearsal) -> None:
     """What a run would cost and be worth."""
     job, whole = rehearsal.job, rehearsal.balance
-    _title(console, job, whole)
+    _title(console, job, whole, rehearsal.guarantees[0])
     made = table("dry run", ("expected error", "right"), ("cost", "right"))
     for question, preview, paid in zip(job.questions, rehearsal.previews, rehearsal.paid, strict=True):
         made.add_row(question.name, _expected(preview), "stored" if paid else _price(job, preview.cost, whole))
@@ -82,9 +86,18 @@ def print_balance(console: Console, whole: Balance, now: int = 0) -> None:
     _note(console, *words)
 
 
-def _title(console: Console, job: Job, whole: Balance) -> None:
-    words = filter(None, (job.title, job.period, f"each {whole.unit} is protected"))
+def _title(console: Console, job: Job, whole: Balance, guarantee: Guarantee | None) -> None:
+    words = filter(None, (job.title, job.period, f"each {whole.unit} is protected", _seen(job, guarantee)))
     console.print(Text(" · ".join(words), style="bold"), soft_wrap=True)
+
+
+def _seen(job: Job, guarantee: Guarantee | None) -> str:
+    """Who sees what, and in how many a contribution hides; nothing under central trust, which is the usual one."""
+    if not job.trusted.model.clients_add_noise or guarantee is None:
+        return ""
+    of = f"{guarantee['clients']:,} clients"
+    among = f": sums of at least {guarantee['floor']:,} of {of}" if "floor" in guarantee else f": reports of {of}"
+    return job.trusted.model.name + among
 
 
 def _note(console: Console, *words: str) -> None:
@@ -122,7 +135,7 @@ def _verdict(rehearsal: Rehearsal) -> str:
 
 def _price(job: Job, price: Price, whole: Balance) -> str:
     """Of the budget, if there is one that counts."""
-    return percent(price.units, whole.cap) if job.counted else f"rho {price.rho:.3g}"
+    return percent(price.units, whole.cap) if job.counted else f"{price.counts} {units.rho(price.units):.3g}"
 
 
 def _cap(whole: Balance) -> str:

@@ -15,9 +15,10 @@ from fedanalytics.cli.job import Job
 from fedanalytics.cli.question import STATISTICS, Question, question
 from fedanalytics.cli.reading import Table
 from fedanalytics.cli.source import DATASETS, source
+from fedanalytics.cli.trusted import MODELS, Trusted, trusted
 from fedanalytics.errors import BadArgument
 from fedanalytics.privacy import units
-from fedanalytics.privacy.filters import Zcdp
+from fedanalytics.privacy.filters import NAMES, Zcdp
 from fedanalytics.privacy.relations import Relation
 
 EXAMPLE = """
@@ -25,6 +26,8 @@ EXAMPLE = """
 
     fedanalytics query histogram temp --data readings.csv --client sensor --edges 0:110:10 --rho 0.01
     --ledger budget.db --budget sensors --budget-epsilon 3 --budget-delta 1e-6
+
+    fedanalytics query count --data readings.csv --client sensor --epsilon 1 --delta 1e-6 --trust 'secure aggregation'
 """
 
 
@@ -35,6 +38,7 @@ _NAMES = {
     "dataset": "--data",
     "--budget-name": "--budget",
     "--budget-ledger": "--ledger",
+    "model": "--trust",
 }
 
 
@@ -82,6 +86,13 @@ def query(
     budget_epsilon: Annotated[MaybeNumber, _text("Its cap, when it is opened.", "EPS")] = None,
     budget_delta: Annotated[MaybeNumber, _text("Goes with --budget-epsilon.", "DELTA")] = None,
     budget_rho: Annotated[MaybeNumber, _text("Its cap, instead.", "RHO")] = None,
+    budget_relation: Annotated[MaybeText, _text(f"{', '.join(Relation)}.", "RELATION")] = None,
+    budget_filter: Annotated[MaybeText, _text(f"{', '.join(NAMES)}.", "FILTER")] = None,
+    trust: Annotated[MaybeText, _text(f"Who sees what: {', '.join(MODELS)}.", "MODEL")] = None,
+    threshold: Annotated[MaybeNumber, _text("The fewest clients in a sum, or a fraction of them.", "N")] = None,
+    dropout: Annotated[MaybeNumber, _text("The fraction that may drop out.", "FRACTION")] = None,
+    corrupt: Annotated[MaybeNumber, _text("The fraction that may work with the server.", "FRACTION")] = None,
+    simulate: Annotated[bool, typer.Option("--simulate", help="The arithmetic alone, without keys.")] = False,
     key: Annotated[MaybeText, _text("The same key again: the stored answer, nothing spent.", "KEY")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it would cost and be worth; spend nothing.")
@@ -102,10 +113,13 @@ def query(
     one = question(options({"name": title, **what, **lists, **who, **cost}), None)
     place = "path" if Path(data).suffix else "dataset"
     origin = source(options({place: data, "client": client, "population": population, "name": name}))
+    shares = {"threshold": threshold, "dropout": dropout, "corrupt": corrupt, "simulate": simulate or None}
+    seen = trusted(options({"model": trust, **shares}))
     caps = {"epsilon": budget_epsilon, "delta": budget_delta, "rho": budget_rho}
-    paid = _funds(one, ledger, {"name": budget, **caps}, key)
+    terms = {"name": budget, **caps, "relation": budget_relation, "filter": budget_filter}
+    paid = _purse(one, seen, terms, key) if ledger is None else funds(options(terms, "--budget-{}"), budget)
     keys = None if key is None else (key,)
-    carry_out(Job(one.name, key, origin, paid, (one,), keys, ledger, wait), Manner(dry_run, json))
+    carry_out(Job(one.name, key, origin, paid, seen, (one,), keys, ledger, wait), Manner(dry_run, json))
 
 
 def _edges(written: str | None) -> Any:
@@ -116,12 +130,15 @@ def _listed(written: str | None) -> Any:
     return None if written is None else reading.split(written)
 
 
-def _funds(one: Question, ledger: str | None, terms: dict[str, Any], key: str | None) -> Funds:
-    """A budget of the ledger, or, without one, a purse with just this cost in it."""
-    if ledger is not None:
-        return funds(options(terms, "--budget-{}"), str(terms["name"]))
-    given = [f"--budget-{name}" for name in ("epsilon", "delta", "rho") if terms[name] is not None]
+def _purse(one: Question, seen: Trusted, terms: dict[str, Any], key: str | None) -> Funds:
+    """Without a ledger: just this cost, or, where what it will be depends on the clients, more than enough."""
+    given = [f"--budget-{name}" for name, value in terms.items() if name != "name" and value is not None]
     if given or key is not None:
         raise BadArgument(f"{(given or ['--key'])[0]} needs a ledger: --ledger FILE")
-    cost = one.costed.own_cost(Relation.ADD_OR_REMOVE_ONE)
-    return funds(Table({"rho": units.rho(Zcdp().charge(cost))}), "(none)")
+    cost, needed = one.costed.own_cost(Relation.ADD_OR_REMOVE_ONE), {"relation": seen.terms.relations[0].value}
+    if seen.terms.filters:
+        delta = 1e-6 if cost.target is None else cost.target[1]
+        return funds(Table({"epsilon": 1e6, "delta": delta, "filter": seen.terms.filters[0], **needed}), "(none)")
+    if cost.pure and seen.model.clients_add_noise:
+        return funds(Table({"epsilon": units.rho(cost.units), **needed}), "(none)")
+    return funds(Table({"rho": units.rho(Zcdp().charge(cost)), **needed}), "(none)")

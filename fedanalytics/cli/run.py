@@ -57,4 +57,5 @@ def _job(path: str, key: str | None, ledger: str | None, wait: float) -> Job:
     file = ledger or study.funds.ledger
     if file is None:
         raise BadArgument(f"{path}: budget.ledger is missing: name the ledger's file there, or by --ledger")
-    return Job(study.name, now, study.source, study.funds, study.questions, tuple(study.keys(now)), file, wait)
+    keys, paid = tuple(study.keys(now)), study.funds
+    return Job(study.name, now, study.source, paid, study.trusted, study.questions, keys, file, wait)

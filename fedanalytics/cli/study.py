@@ -24,6 +24,16 @@ group = ["region", "north"]       # optional: it pays for this group only; budge
 relation = "add-or-remove-one"    # optional: which fleets are neighbours
 overlap = false                   # optional: true allows another budget for the same clients of the same data
 
+[trust]                           # optional: who sees what
+model = "central"                 # the server sees every value and adds the noise. Or "local": each client randomises
+                                  # its own; for a budget with relation "replace-one", costs are epsilon alone.
+                                  # Or "secure aggregation": clients add noise and masks, nobody sees a value; for a
+                                  # budget with relation "zero-out" and filter "renyi"; and then, each optional:
+# threshold = 0.9                 # the fewest clients in a sum, a number or a fraction; default: all but the dropouts
+# dropout = 0.1                   # the fraction of the clients that may drop out
+# corrupt = 0.05                  # the fraction that may work with the server
+# simulate = false                # true: the arithmetic alone, without keys, for millions of clients
+
 [cost]                            # what one run may cost, for queries that have a share of it:
 rho = 0.006                       # rho, epsilon, epsilon and delta, or noise_multiplier
 
@@ -70,6 +80,7 @@ from fedanalytics.cli.funds import Funds, funds
 from fedanalytics.cli.question import Question, question
 from fedanalytics.cli.reading import Table
 from fedanalytics.cli.source import Source, source
+from fedanalytics.cli.trusted import Trusted, trusted
 from fedanalytics.errors import BadArgument
 
 PERIODS = {"date": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m"}
@@ -87,6 +98,7 @@ class Study:
     key: str
     source: Source
     funds: Funds
+    trusted: Trusted
     questions: tuple[Question, ...]
 
     def keys(self, period: str) -> list[str]:
@@ -118,7 +130,7 @@ def study(table: Table) -> Study:
     Raises:
         BadArgument: something in it cannot be meant; the message names its place.
     """
-    table.only(("name", "key", "data", "budget", "cost", "query"))
+    table.only(("name", "key", "data", "budget", "trust", "cost", "query"))
     name = table.get("name", reading.name)
     key = table.find("key", template) or "{date}"
     total = _total(table.table("cost")) if "cost" in table.values else None
@@ -126,7 +138,8 @@ def study(table: Table) -> Study:
     _together(questions, total)
     for needed in ("data", "budget"):
         table.get(needed, reading.mapping)
-    return Study(name, key, source(table.table("data")), funds(table.table("budget"), name), questions)
+    paid, seen = funds(table.table("budget"), name), trusted(table.table("trust"))
+    return Study(name, key, source(table.table("data")), paid, seen, questions)
 
 
 def template(value: Any) -> str:

@@ -123,7 +123,7 @@ class Noised:
         """The value with its uncertainty, in the shape of a tensor; the fields of a struct lie side by side."""
         encoders = [part.encoder for part in self.parts]
         if not isinstance(encoders[0], Ball):
-            return encoders[0].estimate(answers[0])
+            return answers[0].estimate or encoders[0].estimate(answers[0])
         shape = _shape(self.source.type.member)
         noisy = Noisy(np.reshape(answers[0].values, shape), answers[0].noise)
         if len(answers) == 1:

@@ -133,7 +133,7 @@ class Engine:
             BadArgument: it cannot; without its words, which are about our SQL and not the caller's.
         """
         try:
-            for columns in ((value,), (value, _ALWAYS)):
+            for columns in ((value,), (value, ALWAYS)):
                 fetch(self._connection, select(self._schema, columns, "nothing"))
         except duckdb.Error:
             raise BadArgument("this expression cannot be computed over these columns; simplify it") from None
@@ -153,7 +153,7 @@ def _stamp(file: str) -> tuple[int, int] | None:
     return found.st_size, found.st_mtime_ns
 
 
-_ALWAYS = Value("TRUE", "TRUE", "TRUE", "TRUE", (), (), is_text=False)
+ALWAYS = Value("TRUE", "TRUE", "TRUE", "TRUE", (), (), is_text=False)
 
 
 def _numbers(column: Any) -> npt.NDArray[np.float64]:

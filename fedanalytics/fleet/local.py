@@ -18,21 +18,21 @@ import numpy.typing as npt
 from fedanalytics._validate import real, text, whole
 from fedanalytics.errors import BadArgument
 from fedanalytics.fleet.arrays import numbers
-from fedanalytics.fleet.engine import Engine
-from fedanalytics.fleet.functions import applied, try_without_clients
+from fedanalytics.fleet.data_sets import DatasetFleet
+from fedanalytics.fleet.encoding import Cohort, Columns, drawn, encoded
+from fedanalytics.fleet.engine import ALWAYS, Engine
+from fedanalytics.fleet.functions import try_without_clients
+from fedanalytics.fleet.kinds import check_kinds, sqls_of
 from fedanalytics.fleet.paths import Paths, each
 from fedanalytics.fleet.schema import Column, Kind, Schema, double, exposed, quote
 from fedanalytics.fleet.schema import text as quoted
 from fedanalytics.fleet.select import Value, select, value
 from fedanalytics.fleet.sources import open_csv, open_pandas, open_parquet, open_values
-from fedanalytics.round.blocks import Block
+from fedanalytics.round.blocks import Block, Integers
 from fedanalytics.round.work import Apply, Sql, Stack, Work
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Integers = npt.NDArray[np.int64]
-Cohort = Callable[[int], npt.NDArray[np.bool_]]
 
 
 class Fleet:
@@ -178,6 +178,27 @@ class Fleet:
             population=population,
         )
 
+    @staticmethod
+    def from_datasets(
+        data: Any, *, client: str = "client", dataset: str | None = None, population: int | None = None
+    ) -> DatasetFleet:
+        """One data set per client, for code that is registered there: training and evaluation.
+
+        Args:
+            data: a list with one pair (features, labels) per client, or a `fa.datasets.ClientDatasets`.
+            client: what a client is, the unit of privacy.
+            dataset: what the data is called; by default `client`.
+            population: the public number of clients, if there is one.
+
+        Raises:
+            BadArgument: there are no clients.
+
+        Example:
+            >>> Fleet.from_datasets([([[0.0], [1.0]], [0, 1]), ([[1.0]], [1])]).roster
+            2
+        """
+        return DatasetFleet(data, client=client, dataset=client if dataset is None else dataset, population=population)
+
     @property
     def columns(self) -> dict[str, str]:
         """Column -> type as expressions see it (DOUBLE, VARCHAR, BOOLEAN, DATE, TIMESTAMP), without the client column.
@@ -239,8 +260,8 @@ class Fleet:
             DataChanged: a file is gone or was changed since the fleet was made.
         """
         values = self._printed(work)
-        if text is not None and not isinstance(work, Apply):
-            _check_kinds(work, values, text)
+        if text is not None and isinstance(work, Sql | Stack):
+            check_kinds(work, values, text)
         with self._lock:
             asked = values if self._direct(values) is None else ()
             if asked:
@@ -259,10 +280,22 @@ class Fleet:
             return asked | {"sql": select(self._schema, (self._value(work),), "t")}
         if isinstance(work, Stack):
             return {"parts": [self.describe(sql) for sql in work.parts]}
-        return {"inputs": [self.describe(sql) for sql in _sqls(work)], "function": type(work.function).__name__}
+        inputs = [self.describe(sql) for sql in sqls_of(work)]
+        return {"inputs": inputs, "function": type(work.function).__name__ if isinstance(work, Apply) else None}
+
+    @functools.cached_property
+    def roster(self) -> int:
+        """How many clients there are. Public only where who takes part is: under zero-out and replace-one."""
+        with self._lock:
+            return len(self._values) if self._values is not None else len(self._engine.evaluate((ALWAYS,))[0])
 
     def sums(
-        self, blocks: Sequence[Block], steps: Sequence[int], cohorts: Sequence[Cohort | None] | None = None
+        self,
+        blocks: Sequence[Block],
+        steps: Sequence[int],
+        cohorts: Sequence[Cohort | None] | None = None,
+        *,
+        everyone: bool = False,
     ) -> list[Integers]:
         """The exact sum over all clients of each block's encoded vectors, shape (encoder.size,), in one pass.
 
@@ -270,23 +303,43 @@ class Fleet:
             blocks: works and encoders, as checked by `check`.
             steps: the grid of each block's encoder.
             cohorts: who takes part in each block: ``cohort(n)`` tosses a coin for each of n clients. None: everybody.
+            everyone: whether clients without a value are encoded too, as null: for encoders that do not map it to 0.
 
         Raises:
             BadArgument: what `check` would have raised; nothing that depends on data.
             DataChanged: a file is gone or was changed since the fleet was made. The same key may be run again.
         """
         with self._lock:
-            answers = self._evaluate([block.work for block in blocks])
-            if cohorts is not None:
-                answers = [_drawn(columns, cohort) for columns, cohort in zip(answers, cohorts, strict=True)]
-            return [_sum(b, s, columns) for b, s, columns in zip(blocks, steps, answers, strict=True)]
+            answers = self._evaluate([block.work for block in blocks], everyone=everyone)
+            drawings = [None] * len(blocks) if cohorts is None else cohorts
+            return [
+                encoded(block, step, drawn(columns, cohort), block.encoder.sums, self._nulls(cohort, everyone))
+                for block, step, columns, cohort in zip(blocks, steps, answers, drawings, strict=True)
+            ]
+
+    def messages(self, blocks: Sequence[Block], steps: Sequence[int]) -> list[Integers]:
+        """Each client's encoded vectors, shape (roster, encoder.size) for each block, in one order of clients.
+
+        For trust models that play the clients' part in this process: a client without a value has its row too. (Where
+        broken data keeps a work from being computed together with the others, its rows may come in another order.)
+
+        Raises:
+            BadArgument: what `check` would have raised; nothing that depends on data.
+            DataChanged: see `sums`.
+        """
+        with self._lock:
+            answers = self._evaluate([block.work for block in blocks], everyone=True)
+            return [
+                encoded(block, step, columns, block.encoder.rows, self.roster)
+                for block, step, columns in zip(blocks, steps, answers, strict=True)
+            ]
 
     @functools.cached_property
     def _engine(self) -> Engine:
         return self._open()
 
     def _printed(self, work: Work) -> tuple[Value, ...]:
-        values = tuple(self._value(sql) for sql in _sqls(work))
+        values = tuple(self._value(sql) for sql in sqls_of(work))
         if isinstance(work, Stack) and any(v.is_text for v in values):
             raise BadArgument("a text cannot stand beside other values in a Stack; only numbers can")
         return values
@@ -298,7 +351,13 @@ class Fleet:
         ones = np.broadcast_to(np.float64(1), self._values.shape)
         return tuple(self._values if v.bare == _VALUE else ones for v in values)
 
-    def _evaluate(self, works: Sequence[Work]) -> list[Columns | None]:
+    def _nulls(self, cohort: Cohort | None, everyone: bool) -> int:  # noqa: FBT001 - as `sums` was asked
+        """How many clients contribute null to a work that cannot be computed."""
+        if not everyone:
+            return 0
+        return self.roster if cohort is None else int(cohort(self.roster).sum())
+
+    def _evaluate(self, works: Sequence[Work], *, everyone: bool = False) -> list[Columns | None]:
         """The columns of each work; None if they cannot be computed, which only broken data can bring about."""
         printed = [self._printed(work) for work in works]
         answers = [self._direct(values) for values in printed]
@@ -306,10 +365,12 @@ class Fleet:
         if not asked:
             return answers
         self._engine.check_files()
-        together = tuple(dict.fromkeys(v for i in asked for v in printed[i]))
+        # beside a value without a condition, each condition filters its own aggregates, and no client is left out
+        beside = (ALWAYS,) if everyone else ()
+        together = tuple(dict.fromkeys(v for i in asked for v in printed[i])) + beside
         found = self._read(together)
         for i in asked:
-            own = found or self._read(printed[i])  # one pass for all; if that fails, each on its own
+            own = found or self._read(printed[i] + beside)  # one pass for all; if that fails, each on its own
             answers[i] = tuple(own[v] for v in printed[i]) if own else None
         return answers
 
@@ -320,56 +381,5 @@ class Fleet:
             return {}
 
 
-Columns = tuple[npt.NDArray[Any], ...]
-
 _VALUE = f"max({quote('value')})"
 _DIRECT = frozenset({_VALUE, "CAST(count(*) AS DOUBLE)"})
-
-
-def _check_kinds(work: Sql | Stack, values: tuple[Value, ...], text: bool) -> None:  # noqa: FBT001 - one of two kinds
-    for sql, found in zip(_sqls(work), values, strict=True):
-        if found.is_text and not text:
-            raise BadArgument(
-                f"per_client={sql.per_client!r} is a text where a number is needed; count texts by categories="
-            )
-        if text and not found.is_text:
-            raise BadArgument(f"per_client={sql.per_client!r} is a number, and the categories are texts; give numbers")
-
-
-def _sqls(work: Work) -> tuple[Sql, ...]:
-    if isinstance(work, Sql):
-        return (work,)
-    sqls = work.parts if isinstance(work, Stack) else work.inputs if isinstance(work, Apply) else None
-    if not sqls or not all(isinstance(sql, Sql) for sql in sqls):
-        raise BadArgument(f"a work is an Sql, a Stack of some or an Apply over some, got {work!r}")
-    return tuple(sqls)
-
-
-def _sum(block: Block, steps: int, columns: Columns | None) -> Integers:
-    if columns is None:
-        return _nobody(block)
-    work = block.work
-    if isinstance(work, Sql):
-        return block.encoder.sums(columns[0], steps)
-    if isinstance(work, Stack):
-        return block.encoder.sums(np.column_stack(columns), steps)
-    try:
-        return block.encoder.sums(applied(work, columns), steps)
-    except Exception:  # noqa: BLE001 - a function's exception tells what it met: soundness, channel "a device's exception"
-        return _nobody(block)
-
-
-def _drawn(columns: Columns | None, cohort: Cohort | None) -> Columns | None:
-    """The columns of those who take part. The coins do not depend on what a client holds, so its order does not matter.
-
-    A client whom a condition leaves out has no row here, and contributes nothing whichever way its coin falls.
-    """
-    if columns is None or cohort is None:
-        return columns
-    taking_part = cohort(len(columns[0]))
-    return tuple(column[taking_part] for column in columns)
-
-
-def _nobody(block: Block) -> Integers:
-    """The sum of null vectors."""
-    return np.zeros(block.encoder.size, dtype=np.int64)

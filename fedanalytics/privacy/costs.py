@@ -31,11 +31,17 @@ class Cost:
         mechanism: what they buy: Gaussian noise with ``rho <= units * 1e-12``, or two-sided geometric noise with
             ``epsilon <= units * 1e-12``, exactly.
         sampling_rate: of the cohort that it is done to.
+        target: (epsilon, delta) where they were offered, for noise of another kind that holds them more tightly.
+        share: how much of the offer it is.
+        order: the Renyi order at which it is charged, where the budget's filter has one.
     """
 
     units: int
     mechanism: Gaussian | DiscreteLaplace
     sampling_rate: float = 1.0
+    target: tuple[float, float] | None = None
+    share: Fraction = Fraction(1)
+    order: int | None = None
 
     @property
     def pure(self) -> bool:
@@ -55,9 +61,12 @@ class Cost:
         if share == 1:
             return self
         paid = units.floored(units.PER_UNIT * self.units * share)
-        return replace(
-            self, units=paid, mechanism=replace(self.mechanism, noise_multiplier=multiplier(paid, pure=self.pure))
-        )
+        mechanism = replace(self.mechanism, noise_multiplier=multiplier(paid, pure=self.pure))
+        return replace(self, units=paid, mechanism=mechanism, share=self.share * share)
+
+    def of_round(self, share: Fraction) -> Cost:
+        """What one round of a query may do that is paid as a whole: the same units, the share of the mechanism."""
+        return self if share == 1 else replace(self, mechanism=self.mechanism.part(share), share=self.share * share)
 
 
 def cost(
@@ -113,7 +122,8 @@ def _cost(
         case (None, _, None, None) if epsilon is not None:
             return _bought(DiscreteLaplace, Fraction(epsilon), relation)
         case (None, _, _, None) if epsilon is not None and delta is not None:
-            return _bought(Gaussian, Fraction(gdp.mu_of(epsilon, delta) / _ROOM) ** 2 / 2, relation)
+            bought = _bought(Gaussian, Fraction(gdp.mu_of(epsilon, delta) / _ROOM) ** 2 / 2, relation)
+            return replace(bought, target=(float(epsilon), float(delta)))
         case (None, None, None, _) if noise_multiplier is not None:
             event = Gaussian(noise_multiplier, relation)
             return Cost(units.ceiled(event.rho), event)

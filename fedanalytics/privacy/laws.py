@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
+from statistics import NormalDist
 from typing import TypeAlias
 
 import numpy as np
@@ -23,6 +24,7 @@ from fedanalytics.privacy import bessel, tails
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 _TABLE_SPREAD = 128.0  # up to here a table was measured to be faster than floats, once it is there
+_BITS = 80  # in which the tail of an interval is bounded
 _SKELLAM_FLOATS = 2.0**18  # from this variance on what the expansion leaves out is below 2**-53 standard deviations
 
 _EXPANSION = (  # rows: of w, w**3, w**5, w**7; columns: P1, P2, P3. Solved for term by term; P4 / v**4 is left out
@@ -180,6 +182,16 @@ class Skellam(Law):
     def column(self, bits: int) -> Iterable[tails.Bounds]:
         """By Miller's recurrence."""
         return bessel.column(Fraction(self.variance), bits)
+
+    def half_width(self, alpha: float) -> int:
+        """The least h with P(|Z| > h) <= alpha: that of the normal law, moved until the proven bounds say so."""
+        allowed = math.ceil(alpha * 2**_BITS)
+        h = int(-NormalDist().inv_cdf(alpha / 2) * self.spread)
+        while self.survival(h + 1, _BITS)[1] > allowed:
+            h += 1
+        while h > 0 and self.survival(h, _BITS)[1] <= allowed:
+            h -= 1
+        return h
 
     @property
     def table_pays_after(self) -> float:

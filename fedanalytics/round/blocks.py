@@ -16,7 +16,7 @@ from fedanalytics.privacy.relations import Relation
 from fedanalytics.privacy.sensitivity import Sensitivity
 from fedanalytics.round.canonical import digest
 from fedanalytics.round.estimates import Estimate, Floats, Noise
-from fedanalytics.round.work import Apply, Stack, Work
+from fedanalytics.round.work import Apply, Registered, Stack, Work
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 
@@ -87,12 +87,15 @@ class Noisy:
     """What comes back for one block: the noisy sum in units of the encoder's bound.
 
     Attributes:
-        values: shape (size,); integers times a power of two, hence exact in float64.
+        values: shape (size,); under central trust integers times a power of two, hence exact in float64.
         noise: the law of the noise in each coordinate, same unit; public.
+        estimate: what the block estimates, where the trust model knows it better than the encoder can from the sum:
+            reports that clients have randomised say more than their sum does.
     """
 
     values: Floats
     noise: Noise
+    estimate: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -108,13 +111,17 @@ class Block:
     share: Fraction = Fraction(1)
 
     def __post_init__(self) -> None:
-        if isinstance(self.work, Apply):
+        if isinstance(self.work, Apply | Registered):
             return  # how many values a function returns is known when it has run
         given, reads = len(self.work.parts) if isinstance(self.work, Stack) else 1, self.encoder.columns
         if given != reads:
             raise BadArgument(
                 f"the work gives {given} values per client, and {type(self.encoder).__name__} reads {reads}"
             )
+
+    def estimate(self, noisy: Noisy) -> Estimate:
+        """What the noisy sum of this block says, in the caller's units."""
+        return self.encoder.estimate(noisy) if noisy.estimate is None else noisy.estimate
 
 
 @dataclass(frozen=True)
@@ -170,6 +177,25 @@ class Query(Protocol):
     def rounds(self) -> Rounds:
         """Yields rounds, is sent their noisy sums, returns the result."""
         ...
+
+
+@runtime_checkable
+class Resumed(Protocol):
+    """A query that goes on where an earlier run of it stopped, from a checkpoint: the same question, fewer rounds."""
+
+    @property
+    def first(self) -> int:
+        """The index of the first round that it yields; the answers before it are in its state."""
+        ...
+
+    def beginning(self) -> Query:
+        """The same query from its first round: what is priced and rehearsed."""
+        ...
+
+
+def first_of(query: Query) -> int:
+    """The index of the first round that a query yields."""
+    return query.first if isinstance(query, Resumed) else 0
 
 
 def rate_of(query: Query) -> float:

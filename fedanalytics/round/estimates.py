@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fedanalytics import _validate
+from fedanalytics.privacy.laws import Skellam
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Interval: TypeAlias = tuple[Floats, Floats]
@@ -26,9 +27,9 @@ class Noise:
     """The law of the noise in one coordinate of a sum, in real units; public.
 
     Attributes:
-        scale: sigma of the Gaussian, or b of the two-sided geometric distribution.
-        law: "gaussian" or "laplace".
-        unit: the grid step that the noise lives on.
+        scale: the standard deviation (before rounding, of a Gaussian), or b of the two-sided geometric distribution.
+        law: "gaussian", "laplace" or "skellam".
+        unit: the grid step that the noise lives on; 0 for none, and never for Skellam noise.
     """
 
     scale: float
@@ -40,6 +41,8 @@ class Noise:
         """The standard deviation. Rounding to the grid adds a twelfth of a squared step to the Gaussian."""
         if self.law == "gaussian":
             return math.sqrt(self.scale**2 + self.unit**2 / 12)
+        if self.law == "skellam":
+            return self.scale
         if self.unit == 0 or self.scale > 1e6 * self.unit:
             return math.sqrt(2) * self.scale
         return self.unit / (math.sqrt(2) * math.sinh(self.unit / (2 * self.scale)))
@@ -49,6 +52,8 @@ class Noise:
         alpha = 1 - _validate.probability(confidence=confidence)
         if self.law == "gaussian":
             return self._on_grid(NormalDist().inv_cdf(1 - alpha / 2) * self.scale - self.unit / 2)
+        if self.law == "skellam":
+            return Skellam((self.scale / self.unit) ** 2).half_width(alpha) * self.unit
         if self.unit == 0:
             return -self.scale * math.log(alpha)
         ratio = self.unit / self.scale  # P(|Z| > m) = 2 e^(-(m+1) ratio) / (1 + e^-ratio)
@@ -57,7 +62,7 @@ class Noise:
     def quantile(self, confidence: float) -> float:
         """`half_width` in standard deviations, for linear combinations; conservative for the Laplace law."""
         alpha = 1 - _validate.probability(confidence=confidence)
-        return NormalDist().inv_cdf(1 - alpha / 2) if self.law == "gaussian" else -math.log(alpha) / math.sqrt(2)
+        return -math.log(alpha) / math.sqrt(2) if self.law == "laplace" else NormalDist().inv_cdf(1 - alpha / 2)
 
     def scaled(self, factor: float) -> Noise:
         """The noise of `factor` times the sum."""

@@ -1,4 +1,4 @@
-"""What a client computes over its own rows, as data: SQL text, or a function applied to such values.
+"""What a client computes over its own data: SQL text, a function applied to such values, or code registered there.
 
 A work is evaluated by a fleet into an array with one row per client; NaN (None for text) marks a client that does
 not contribute. The value of a client depends on that client's rows only, bit for bit (a law of every fleet).
@@ -6,6 +6,7 @@ not contribute. The value of a client depends on that client's rows only, bit fo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -54,7 +55,42 @@ class Apply:
     function: LocalFunction
 
 
-Work: TypeAlias = Sql | Stack | Apply
+class Code(Protocol):
+    """What cannot be data, such as a training step: registered on the clients by name, and told what it needs.
+
+    Its `describe` is what digests and receipts hold: the name, and a digest of what the server sends.
+    """
+
+    @property
+    def name(self) -> str:
+        """As clients know it."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """The canonical form."""
+        ...
+
+    def load(self, data: Any) -> Any:
+        """Data as the code reads it: checked once, kept by the fleet for every code of this name.
+
+        Raises:
+            BadArgument: the data cannot be read; what is wrong with it is its operator's to know.
+        """
+        ...
+
+    def values(self, loaded: Any, clients: npt.NDArray[np.int64]) -> Iterator[tuple[npt.NDArray[np.int64], Column]]:
+        """Some of the clients, by position, and their values, shape (k, d), until all that hold a value had theirs."""
+        ...
+
+
+@dataclass(frozen=True)
+class Registered:
+    """Registered code over the clients' data sets: shape (n, d)."""
+
+    code: Code
+
+
+Work: TypeAlias = Sql | Stack | Apply | Registered
 
 
 def identifier(name: str) -> str:

@@ -120,7 +120,7 @@ class Policy:
         _validate.whole(LEAST_BITS, bits=self.bits)
         _validate.whole(2, floor=self.floor)
         _validate.whole(security=self.security)
-        _fraction(corrupt=self.corrupt)
+        _validate.fraction(corrupt=self.corrupt)
 
     def check(self, parameters: Parameters, length: int) -> None:
         """Refuses parameters that are weaker than the policy, or for another vector.
@@ -174,7 +174,11 @@ def choose(
         >>> choose(1000, 10, 20, dropout=0.05, corrupt=0.05)
         Parameters(clients=1000, degree=52, threshold=37, floor=950, length=10, bits=20, key_bits=128)
     """
-    n, gone, bad = _validate.whole(3, clients=clients), _fraction(dropout=dropout), _fraction(corrupt=corrupt)
+    n, gone, bad = (
+        _validate.whole(3, clients=clients),
+        _validate.fraction(dropout=dropout),
+        _validate.fraction(corrupt=corrupt),
+    )
     dropouts, enemies = _count(n, gone), _count(n, bad)
     sigma, eta = _validate.whole(security=security), _validate.whole(reliability=reliability)
     least = n - dropouts if floor is None else _validate.whole(floor=floor)
@@ -210,13 +214,6 @@ def _corrupt_neighbours(n: int, degree: int, corrupt: int, sigma: int) -> int:
 def _corrupt_windows(n: int, degree: int, corrupt: int, sigma: int) -> int:
     """The most corrupt clients in two disjoint windows of k/2, over all pairs; none matter on the complete graph."""
     return 0 if degree == n - 1 else most(n, corrupt, degree, trials=n * n // 2, bits=sigma)
-
-
-def _fraction(**argument: float) -> float:
-    ((name, value),) = argument.items()
-    if not (_validate.real(value) and 0 <= value < 1):
-        raise BadArgument(f"{name}= must be a fraction in [0, 1), got {value!r}")
-    return value
 
 
 def _count(n: int, fraction: float) -> int:

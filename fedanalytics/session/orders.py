@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
@@ -13,12 +13,13 @@ from fedanalytics import _validate
 from fedanalytics.errors import BadArgument
 from fedanalytics.ledger import Plan
 from fedanalytics.privacy.costs import Cost, cost
-from fedanalytics.privacy.events import Composed, Event
-from fedanalytics.privacy.filters import Filter
+from fedanalytics.privacy.events import Event
+from fedanalytics.privacy.filters import Filter, Renyi
 from fedanalytics.privacy.relations import Relation
-from fedanalytics.round.blocks import Query, rate_of
+from fedanalytics.round.blocks import Query, first_of, rate_of
 from fedanalytics.round.canonical import canonical
 from fedanalytics.round.together import fractions_of
+from fedanalytics.trust.priced import Priced, composed
 
 
 @runtime_checkable
@@ -48,6 +49,8 @@ class Order:
         trust: the name of the trust model: another one is another question.
         rule: the budget's filter, which says what it charges.
         asked_of: what narrows the clients, for the record: a group.
+        rounds: as they were rehearsed.
+        own: whether the events are those of the rounds, because the noise is not the mechanism that was offered.
     """
 
     query: Query
@@ -56,17 +59,35 @@ class Order:
     trust: str
     rule: Filter
     asked_of: Mapping[str, Any] = field(default_factory=dict)
+    rounds: tuple[Priced, ...] = ()
+    own: bool = False
 
     @cached_property
-    def events(self) -> tuple[Event, ...]:
-        """What each round may do, by the query's shares."""
-        return tuple(self.cost.event if share == 1 else self.cost.event.part(share) for share in self.query.shares)
+    def offers(self) -> tuple[Cost, ...]:
+        """What each round may cost, by the query's shares."""
+        return tuple(self.cost.of_round(Fraction(share)) for share in self.query.shares)
 
     @cached_property
     def event(self) -> Event:
-        """All that is done: the cost's event, or on sampled cohorts the events of the rounds."""
-        whole = self.cost.sampling_rate == 1 or len(self.events) == 1
-        return self.cost.event if whole else Composed(self.events)
+        """All that is done: the cost's event; on sampled cohorts, or with noise of other kinds, those of the rounds."""
+        if self.own:
+            return in_all([priced.event for priced in self.rounds])
+        whole = self.cost.sampling_rate == 1 or len(self.offers) == 1
+        return self.cost.event if whole else in_all([offer.event for offer in self.offers])
+
+    def due(self, index: int) -> Cost:
+        """What round `index` may cost.
+
+        Raises:
+            BadArgument: the query has no share for it.
+        """
+        if index >= len(self.offers):
+            raise BadArgument(f"{type(self.query).__name__} asks for more rounds than its {len(self.offers)} shares")
+        return self.offers[index]
+
+    def covers(self, index: int, priced: Priced) -> bool:
+        """Whether a round, in the light of earlier answers, is what was reserved for it."""
+        return not self.own or (index < len(self.rounds) and priced.event == self.rounds[index].event)
 
     @cached_property
     def units(self) -> int:
@@ -79,6 +100,18 @@ class Order:
         question = {"query": canonical(self.query), "shares": [str(share) for share in self.query.shares]}
         return Plan(self.key, {**question, **self.asked_of}, self.event, self.units, self.trust)
 
+    def again(self, index: int) -> Plan:
+        """What pays for one round once more."""
+        event = self.rounds[index].event
+        question = {**self.plan.question, "round": index + 1}
+        return Plan(f"{self.key} (round {index + 1})", question, event, self.rule.price(event), self.trust)
+
+
+def in_all(events: Sequence[Event]) -> Event:
+    """What rounds are together: one event so many times, where they are alike."""
+    alike = len(events) > 1 and all(event == events[0] for event in events)
+    return events[0].repeated(len(events)) if alike else composed(tuple(events))
+
 
 def orders(
     queries: Sequence[Query],
@@ -90,6 +123,7 @@ def orders(
     relation: Relation,
     rule: Filter,
     asked_of: Mapping[str, Any],
+    own: bool,
     offer: dict[str, Any],
 ) -> tuple[Order, ...]:
     """One order per query. The offered cost is split, by `weights`, among the queries that carry none of their own.
@@ -107,9 +141,12 @@ def orders(
     queries = [query.bound(columns) if isinstance(query, Bindable) else query for query in queries]
     for query in queries:
         _check_shares(query)
-    costs = _costs(queries, weights, relation, offer)
+        if first_of(query) and len(queries) > 1:
+            raise BadArgument("a query that goes on from a checkpoint is run alone, not in a list")
+    order = rule.order if isinstance(rule, Renyi) else None
+    costs = [replace(price, order=order) for price in _costs(queries, weights, relation, offer)]
     return tuple(
-        Order(query, price, name, trust, rule, asked_of)
+        Order(query, price, name, trust, rule, asked_of, own=own)
         for query, price, name in zip(queries, costs, _keys(key, len(queries)), strict=True)
     )
 

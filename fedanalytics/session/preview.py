@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,25 +39,26 @@ class Preview:
 
 def assumed(priced: Priced, population: int | None) -> tuple[Noisy, ...]:
     """Answers of an assumed, unremarkable fleet; of one client when no population is declared."""
-    clients = float(population or 1)
-    return tuple(Noisy(part.block.encoder.assumed(clients), part.noise) for part in priced.parts)
+    return tuple(part.assumed(float(population or 1)) for part in priced.parts)
 
 
-def rehearsed(query: Query, price: Any, population: int | None) -> tuple[Any, tuple[Round, ...]]:
-    """The result over an assumed fleet, and the rounds that were asked. `price(round, index)` prices each.
+def rehearsed(
+    query: Query, price: Callable[[Round, int], Priced], population: int | None
+) -> tuple[Any, tuple[Priced, ...]]:
+    """The result over an assumed fleet, and the rounds that were asked, as `price(round, index)` prices each.
 
     Raises:
         BadArgument: the query asks for more rounds than it has shares.
     """
     rounds = query.rounds()
-    asked: list[Round] = []
+    asked: list[Priced] = []
     try:
         round_ = next(rounds)
         while True:
             if len(asked) == len(query.shares):
                 raise BadArgument(f"{type(query).__name__} asks for more rounds than its {len(asked)} shares")
-            asked.append(round_)
-            round_ = rounds.send(assumed(price(round_, len(asked) - 1), population))
+            asked.append(price(round_, len(asked)))
+            round_ = rounds.send(assumed(asked[-1], population))
     except StopIteration as stop:
         return stop.value, tuple(asked)
 

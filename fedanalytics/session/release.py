@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -81,6 +81,7 @@ class Receipt:
     trust: str
     event: dict[str, Any]
     sampling: dict[str, Any] | None
+    guarantee: Mapping[str, Any] | None
     group: tuple[str, str | float] | None
     sql: Any
     entry: int

@@ -1,65 +1,23 @@
-"""The driver: price the whole plan, reserve, collect, commit, send in. All that is released goes through here."""
+"""The door: a query and what it may cost go in, a release with its receipt comes out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Any, cast
 
 from fedanalytics._version import __version__
 from fedanalytics.errors import BadArgument
-from fedanalytics.ledger import Answer, Budget, Reservation
+from fedanalytics.ledger import Budget, Reservation
 from fedanalytics.privacy.accountant import Accountant
 from fedanalytics.privacy.sampling import if_seen
-from fedanalytics.round.blocks import Answers, Block, Noisy, Query, Round
-from fedanalytics.round.canonical import digest
-from fedanalytics.round.together import lockstep
-from fedanalytics.round.work import Work
+from fedanalytics.round.blocks import Block, Query, Resumed, Round
+from fedanalytics.session.driver import Driver, Fleet
 from fedanalytics.session.orders import Order, orders
 from fedanalytics.session.preview import Preview, error_of, rehearsed
 from fedanalytics.session.release import Price, Receipt, Release
 from fedanalytics.trust import Central, Priced, Trust
-from fedanalytics.trust.priced import Fleet as Summing
-
-
-class Fleet(Summing, Protocol):
-    """Where clients are, as a session needs it."""
-
-    @property
-    def client(self) -> str:
-        """The column that names a client: the unit of privacy."""
-        ...
-
-    @property
-    def dataset(self) -> str:
-        """The declared identity of the data."""
-        ...
-
-    @property
-    def population(self) -> int | None:
-        """The declared number of clients, public; None if not declared."""
-        ...
-
-    @property
-    def group(self) -> tuple[str, str | float] | None:
-        """(column, value) that all its clients have; None if it is the whole of the dataset."""
-        ...
-
-    @property
-    def columns(self) -> Mapping[str, str]:
-        """Names and types of the data columns."""
-        ...
-
-    def check(self, work: Work, *, text: bool | None = None) -> None:
-        """Refuses work that cannot run, or whose values the encoder cannot read, before anything is reserved."""
-        ...
-
-    def describe(self, work: Work) -> Any:
-        """What will run, as public text."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -116,11 +74,9 @@ class Session:
             LedgerError: the ledger cannot be read or written.
         """
         offer = {"rho": rho, "epsilon": epsilon, "delta": delta, "noise_multiplier": noise_multiplier}
-        placed = self._orders(query, key, weights, offer)
-        for order in placed:
-            self._rehearsed(order)
-        reservations = self.budget.reserve([order.plan for order in placed])
-        results = self._driven(placed, reservations)
+        placed = [order for order, _ in self.rehearsed(query, key, weights, **offer)]
+        reservations = self._driver.reserved(placed)
+        results = self._driver.driven(placed, reservations)
         releases = [self._release(*row) for row in zip(placed, reservations, results, strict=True)]
         return releases if _several(query) else releases[0]
 
@@ -136,68 +92,59 @@ class Session:
     ) -> Any:
         """What `run` would cost and be worth: a `Preview`, or a list. Sees no data, spends nothing."""
         offer = {"rho": rho, "epsilon": epsilon, "delta": delta, "noise_multiplier": noise_multiplier}
-        placed = self._orders(query, None, weights, offer)
+        rehearsed = self.rehearsed(query, None, weights, **offer)
         left = self.budget.remaining
-        fits = sum(order.units for order in placed) <= left.units
-        of = "value" if self.fleet.population is not None else "sum"
+        fits = sum(order.units for order, _ in rehearsed) <= left.units
+        of = "value" if self._driver.clients is not None else "sum"
         previews = [
-            Preview(error_of(result), of, self._price(order), left, fits, len(asked))
-            for order in placed
-            for result, asked in [self._rehearsed(order)]
+            Preview(error_of(result), of, self._price(order), left, fits, len(order.rounds))
+            for order, result in rehearsed
         ]
         return previews if _several(query) else previews[0]
 
-    def _orders(self, query: Any, key: Any, weights: Any, offer: dict[str, Any]) -> tuple[Order, ...]:
-        queries = tuple(query) if _several(query) else (query,)
-        return orders(
-            queries,
+    def rehearsed(
+        self, query: Query | Sequence[Query], key: str | Sequence[str] | None, weights: Any = None, **offer: Any
+    ) -> list[tuple[Order, Any]]:
+        """The orders that `run` would place, each with its result over an assumed fleet.
+
+        Prices the whole plan and checks all work at the door. Sees no data, but how many clients there are where that
+        is public; spends nothing.
+
+        Raises:
+            BadArgument: anything that the caller wrote and cannot be meant.
+        """
+        placed = orders(
+            cast("Sequence[Query]", query if _several(query) else (query,)),
             key=key,
             weights=weights,
             columns=tuple(name for name, kind in self.fleet.columns.items() if kind == "DOUBLE"),
             trust=self.trust.name,
             relation=self.budget.relation,
             rule=self.budget.filter,
-            asked_of={} if self.fleet.group is None else {"group": list(self.fleet.group)},
+            asked_of=self._asked_of,
+            own=self.trust.clients_add_noise,
             offer=offer,
         )
+        return [self._rehearsed(order) for order in placed]
 
-    def _rehearsed(self, order: Order) -> tuple[Any, tuple[Round, ...]]:
-        """The query driven over an assumed fleet: prices the whole plan and checks all work at the door."""
-
+    def _rehearsed(self, order: Order) -> tuple[Order, Any]:
         def price(round_: Round, index: int) -> Priced:
             for block in round_.blocks:
                 self.fleet.check(block.work, text=block.encoder.reads_text)
-            return self.trust.price(round_, order.events[index])
+            return self._driver.priced(order, round_, index)
 
-        return rehearsed(order.query, price, self.fleet.population)
+        whole = order.query.beginning() if isinstance(order.query, Resumed) else order.query
+        result, rounds = rehearsed(whole, price, self._driver.clients)
+        return replace(order, rounds=rounds), result
 
-    def _driven(self, placed: Sequence[Order], reservations: Sequence[Reservation]) -> tuple[Any, ...]:
-        steps = lockstep([order.query for order in placed])
-        asked, index = next(steps), 0
-        while True:
-            answers = self._answered(asked, placed, reservations, index)
-            try:
-                asked, index = steps.send(answers), index + 1
-            except StopIteration as stop:
-                results: tuple[Any, ...] = stop.value
-                return results
+    @property
+    def _asked_of(self) -> dict[str, Any]:
+        group = {} if self.fleet.group is None else {"group": list(self.fleet.group)}
+        return {**group, **self.trust.asked_of(self._driver.roster)}
 
-    def _answered(
-        self, asked: dict[int, Round], placed: Sequence[Order], reservations: Sequence[Reservation], index: int
-    ) -> dict[int, Answers]:
-        """Stored answers where there are any; the others collected in one pass and committed in one transaction."""
-        priced = {i: self.trust.price(round_, _due(placed[i], index)) for i, round_ in asked.items()}
-        names = {i: digest({"round": asked[i], "event": priced[i].event}) for i in asked}
-        answers = {i: _stored(reservations[i], index, names[i], priced[i]) for i in asked}
-        fresh = [i for i in asked if answers[i] is None]
-        if fresh:
-            collected = iter(self.trust.collect(self.fleet, Priced(tuple(p for i in fresh for p in priced[i].parts))))
-            drawn = {i: [next(collected).values.tolist() for _ in priced[i].parts] for i in fresh}
-            kept = self.budget.commit(
-                [Answer(reservations[i], index, names[i], drawn[i], asked[i].sampling_rate) for i in fresh]
-            )
-            answers.update({i: _noisy(body, priced[i]) for i, body in zip(fresh, kept, strict=True)})
-        return {i: answer for i, answer in answers.items() if answer is not None}
+    @property
+    def _driver(self) -> Driver:
+        return Driver(self.fleet, self.budget, self.trust)
 
     def _price(self, order: Order) -> Price:
         return Price(order.units, order.event, self.budget.delta, self.budget.filter.counts)
@@ -206,7 +153,7 @@ class Session:
         budget = self.budget
         receipt = Receipt(
             query=order.plan.question["query"],
-            key=order.key,
+            key=reservation.key,
             budget=budget.name,
             unit=budget.unit,
             dataset=budget.dataset,
@@ -214,6 +161,7 @@ class Session:
             trust=self.trust.name,
             event=order.event.to_json(),
             sampling=self._sampling(order),
+            guarantee=self.trust.guarantee(order.rounds, budget.delta),
             group=self.fleet.group,
             sql=self._described(order.query),
             entry=reservation.seq,
@@ -236,31 +184,8 @@ class Session:
         return self.fleet.describe(block.work) if isinstance(block, Block) else None
 
 
-def _several(query: Any) -> bool:
+def _several(query: Query | Sequence[Query]) -> bool:
     return isinstance(query, list | tuple)
-
-
-def _due(order: Order, index: int) -> Any:
-    if index >= len(order.events):
-        raise BadArgument(f"{type(order.query).__name__} asks for more rounds than its {len(order.events)} shares")
-    return order.events[index]
-
-
-def _stored(reservation: Reservation, index: int, name: str, priced: Priced) -> Answers | None:
-    stored = reservation.answers.get(index)
-    if stored is None:
-        return None
-    if stored.digest != name:
-        raise BadArgument(
-            f"round {index + 1} differs from the stored one: a resumed query must ask what it asked before"
-        )
-    return _noisy(stored.body, priced)
-
-
-def _noisy(body: Any, priced: Priced) -> Answers:
-    return tuple(
-        Noisy(np.array(values, dtype=float), part.noise) for values, part in zip(body, priced.parts, strict=True)
-    )
 
 
 def _labels(query: Any) -> tuple[tuple[Any, ...], ...]:

@@ -86,9 +86,9 @@ class Statistic:
         return Block(works[0] if len(works) == 1 else Stack(works), encoder)
 
     def rounds(self) -> Rounds:
-        """One round; the result is the encoder's estimate."""
+        """One round; the result is the block's estimate."""
         [noisy] = yield Round((self.block,))
-        return self.block.encoder.estimate(noisy)
+        return self.block.estimate(noisy)
 
     def _wheres(self) -> tuple[str | None, ...]:
         if self.groups is None:

@@ -1,86 +1,128 @@
-"""A round with its price on it: per block the grid, the event, and the scale of the noise."""
+"""A round with its price on it, and what a trust model is: it prices rounds, and collects them.
+
+What `collect` returns is plain JSON, an answer for each block: it is committed before anybody sees it, and read by
+`PricedBlock.noisy`, now or when it is replayed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from fedanalytics.privacy.events import Composed, Event, PoissonSampled
+from fedanalytics.privacy.costs import Cost
+from fedanalytics.privacy.events import Composed, Event
 from fedanalytics.round.blocks import Block, Integers, Noisy, Round
-from fedanalytics.round.estimates import Noise
 
 Cohort: TypeAlias = Callable[[int], npt.NDArray[np.bool_]]
+Guarantee: TypeAlias = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class PricedBlock:
-    """One block, ready to be collected.
-
-    Attributes:
-        steps: grid steps in the encoder's bound.
-        event: what the release of this block is, to an accountant.
-        scale: of the noise, in grid steps (sigma, or b of the two-sided geometric law).
-        law: "gaussian" or "laplace".
-    """
-
-    block: Block
-    steps: int
-    event: Event
-    scale: float
-    law: str
+class PricedBlock(Protocol):
+    """One block, ready to be collected."""
 
     @property
-    def sampling_rate(self) -> float:
-        """Of the cohort that it is collected from."""
-        return self.event.rate if isinstance(self.event, PoissonSampled) else 1.0
+    def block(self) -> Block:
+        """What is asked."""
+        ...
 
     @property
-    def noise(self) -> Noise:
-        """The noise in units of the encoder's bound."""
-        return Noise(self.scale / self.steps, self.law, 1 / self.steps)
+    def event(self) -> Event:
+        """What the release of this block is, to an accountant."""
+        ...
+
+    def noisy(self, answer: Any) -> Noisy:
+        """The noisy sum that an answer means: post-processing of it and of public values."""
+        ...
+
+    def assumed(self, clients: float) -> Noisy:
+        """The answer of an assumed, unremarkable fleet of so many clients: what a preview is made from."""
+        ...
 
 
 @dataclass(frozen=True)
 class Priced:
     """All blocks of one or several rounds, collected in one pass."""
 
-    parts: tuple[PricedBlock, ...]
+    parts: tuple[Any, ...]  # PricedBlocks, all of the kind that the trust model makes
 
     @property
     def event(self) -> Event:
         """What the whole release is."""
-        return self.parts[0].event if len(self.parts) == 1 else Composed(tuple(part.event for part in self.parts))
+        return composed(tuple(part.event for part in self.parts))
+
+    def noisy(self, answers: Sequence[Any]) -> tuple[Noisy, ...]:
+        """The noisy sums that the answers mean, one for each block."""
+        return tuple(part.noisy(answer) for part, answer in zip(self.parts, answers, strict=True))
+
+
+def composed(events: tuple[Event, ...]) -> Event:
+    """One event of several; the event itself if there is one."""
+    return events[0] if len(events) == 1 else Composed(events)
 
 
 class Fleet(Protocol):
     """Where clients are, as a trust model needs it."""
 
     def sums(
-        self, blocks: Sequence[Block], steps: Sequence[int], cohorts: Sequence[Cohort | None] | None = None
+        self,
+        blocks: Sequence[Block],
+        steps: Sequence[int],
+        cohorts: Sequence[Cohort | None] | None = None,
+        *,
+        everyone: bool = False,
     ) -> Sequence[Integers]:
         """Exact integer sums of the encoded contributions, one vector per block.
 
         A cohort draws who takes part in a block, over the whole roster: ``cohort(n)`` gives n coins. None: everybody.
+        With `everyone`, clients without a value are encoded too, as null, because the encoder does not map it to 0.
         """
+        ...
+
+    def messages(self, blocks: Sequence[Block], steps: Sequence[int]) -> Sequence[Integers]:
+        """Each client's encoded vectors, shape (clients, size) for each block: for those who play the clients' part."""
         ...
 
 
 class Trust(Protocol):
-    """Prices a round, collects it."""
+    """Who sees what: prices a round, collects it."""
 
     @property
     def name(self) -> str:
         """As receipts and ledgers call it."""
         ...
 
-    def price(self, round_: Round, event: Event) -> Priced:
-        """Chooses grid and noise so that the round costs no more than `event`."""
+    @property
+    def clients_add_noise(self) -> bool:
+        """Whether the clients, not the server, make the noise.
+
+        Then every client of the roster is asked and who they are is public; the events are this trust model's own, not
+        the mechanism that was offered; and what was collected may have been seen, whether or not it was committed, so
+        that a retry is another release.
+        """
         ...
 
-    def collect(self, fleet: Fleet, priced: Priced) -> tuple[Noisy, ...]:
-        """The noisy sums, in units of each encoder's bound."""
+    def price(self, round_: Round, cost: Cost, roster: int | None = None) -> Priced:
+        """Chooses grid and noise so that the round costs no more than `cost`.
+
+        Args:
+            round_: what is asked.
+            cost: the most that it may do.
+            roster: how many clients there are; None where that is nobody's to know.
+        """
+        ...
+
+    def collect(self, fleet: Fleet, priced: Priced) -> tuple[Any, ...]:
+        """The answers, one for each block, as JSON."""
+        ...
+
+    def asked_of(self, roster: int | None) -> Mapping[str, Any]:
+        """What else makes a question another one: whom it is asked, and how many of them may be missing."""
+        ...
+
+    def guarantee(self, rounds: Sequence[Priced], delta: float | None) -> Guarantee | None:
+        """What holds besides the event, for the receipt: public facts only; None if there is nothing to add."""
         ...

@@ -159,10 +159,8 @@ def test_a_dry_run_sees_a_key_that_was_released_as_free_again(invoke, place):
     with Ledger("budget.db") as ledger:
         budget = ledger.budget("sensors")
         plan = Session(Fleet.from_csv("readings.csv", client="sensor"), budget)
-        orders = plan._orders(
-            fa.count(), "sensors/b/sensors", None, {"rho": 0.0025} | dict.fromkeys(("epsilon", "delta"))
-        )
-        [reservation] = budget.reserve([order.plan for order in orders])
+        [(order, _)] = plan.rehearsed(fa.count(), "sensors/b/sensors", rho=0.0025)
+        [reservation] = budget.reserve([order.plan])
         paid = run_json(invoke, "--dry-run", "--key", "b")["previews"][0]["paid"]
         budget.release([reservation], "the test is over")
     assert paid

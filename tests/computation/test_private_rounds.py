@@ -26,7 +26,7 @@ from fedanalytics.computation import (
 )
 from fedanalytics.computation.offers import Offer
 from fedanalytics.errors import BadArgument, NotPrivate
-from fedanalytics.privacy.costs import cost
+from fedanalytics.privacy.costs import Cost, cost
 from fedanalytics.privacy.events import Composed, DiscreteLaplace, Exact, Gaussian
 from fedanalytics.privacy.relations import Relation
 from fedanalytics.round.ball import Ball
@@ -85,6 +85,11 @@ def struct_mean(temp):
     return federated_mean(clip(value, linf=1.5), rho=0.5)
 
 
+def collected(fleet, round_, event):
+    priced = Central().price(round_, Cost(0, event))
+    return priced.noisy(Central().collect(fleet, priced))
+
+
 def blocks_of(query, fleet, without_noise):
     _, rounds = without_noise(query, fleet)
     return [[(type(b.work).__name__, b.encoder, b.share) for b in round_.blocks] for round_ in rounds]
@@ -128,7 +133,7 @@ def test_the_second_round_holds_the_noisy_value_of_the_first(tiny_fleet):
     fleet, seen = tiny_fleet(temp=readings()), []
     for _ in range(2):
         rounds = spread.rounds()
-        answers = Central().collect(fleet, Central().price(next(rounds), Gaussian(50.0)))
+        answers = collected(fleet, next(rounds), Gaussian(50.0))
         round_ = rounds.send(answers)
         mean = mean_temp_estimate(answers)
         work = round_.blocks[0].work
@@ -292,8 +297,8 @@ def test_the_table_is_what_a_session_runs(tiny_fleet):
         whole = query.own_cost(ADD_OR_REMOVE).event
         rounds, events, answers = query.rounds(), [], None
         for share in query.shares:
-            priced = Central().price(rounds.send(answers), whole if share == 1 else whole.part(share))
-            answers = Central().collect(fleet, priced)
+            priced = Central().price(rounds.send(answers), Cost(0, whole).of_round(share))
+            answers = priced.noisy(Central().collect(fleet, priced))
             events += priced.event.events if isinstance(priced.event, Composed) else [priced.event]
         with pytest.raises(StopIteration):
             rounds.send(answers)
@@ -596,7 +601,7 @@ def test_with_noise_the_answer_is_near(tiny_fleet):
     x = readings(20_000)
     fleet = tiny_fleet(temp=x)
     rounds = vector_mean.rounds()
-    answers = Central().collect(fleet, Central().price(next(rounds), vector_mean.own_cost(ADD_OR_REMOVE).event))
+    answers = collected(fleet, next(rounds), vector_mean.own_cost(ADD_OR_REMOVE).event)
     with pytest.raises(StopIteration) as stop:
         rounds.send(answers)
     estimate = stop.value.value

@@ -1,5 +1,7 @@
 """Estimators: unbiased, and intervals that cover what they claim, down to a handful of clients."""
 
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -128,3 +130,19 @@ def test_the_weight_follows_the_grid():
         sums = encoder.sums(np.full(1000, 7.5), steps) / steps
         value = encoder.estimate(Noisy(sums, Noise(1e-9, "gaussian", 1 / steps))).value
         assert value == pytest.approx(7.5, abs=10 / steps)
+
+
+@pytest.mark.parametrize("variance", [1e-3, 0.5, 14.2, 400.0])
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999999])
+def test_half_width_is_the_least_integer_that_covers_skellam_noise(variance, confidence):
+    noise = Noise(math.sqrt(variance) / 4, "skellam", 0.25)
+    half = noise.half_width(confidence) * 4
+    inside = [stats.skellam.sf(h, variance / 2, variance / 2) * 2 for h in (half, half - 1)]
+    assert inside[0] <= (1 - confidence) * (1 + 1e-6)
+    assert half == 0 or inside[1] > (1 - confidence) * (1 - 1e-6)
+    assert noise.deviation == noise.scale
+    assert noise.quantile(0.95) == pytest.approx(1.959964)
+
+
+def test_half_width_of_much_skellam_noise_is_the_normal_one():
+    assert Noise(1e9, "skellam", 1.0).half_width(0.95) == pytest.approx(1.959964e9, rel=1e-6)

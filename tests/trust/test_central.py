@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fedanalytics.errors import BadArgument
+from fedanalytics.privacy.costs import Cost
 from fedanalytics.privacy.events import Composed, DiscreteLaplace, Exact, Gaussian
 from fedanalytics.privacy.relations import Relation
 from fedanalytics.round.ball import Ball
@@ -34,6 +35,10 @@ class Values:
         return [block.encoder.sums(self.values, s) for block, s in zip(blocks, steps, strict=True)]
 
 
+def paid(event):
+    return Cost(0, event)
+
+
 def one(encoder, share=1):
     work = WORK if encoder.columns == 1 else Stack((WORK,) * encoder.columns)
     return Round((Block(work, encoder, Fraction(share)),))
@@ -48,7 +53,7 @@ def one(encoder, share=1):
 )
 def test_noise_over_sensitivity_is_at_least_the_multiplier(encoder, multiplier, relation, share, event):
     whole = event(multiplier, relation)
-    [part] = Central().price(one(encoder, share), whole).parts
+    [part] = Central().price(one(encoder, share), paid(whole)).parts
     sensitivity = encoder.sensitivity(part.steps, relation)
     norm = math.sqrt(sensitivity.l2_squared) if event is Gaussian else sensitivity.l1
     assert part.scale >= part.event.noise_multiplier * norm * (1 - 1e-15)
@@ -60,28 +65,28 @@ def test_noise_over_sensitivity_is_at_least_the_multiplier(encoder, multiplier, 
 
 def test_the_event_of_a_round_is_what_its_blocks_did():
     blocks = tuple(Block(WORK, encoder, Fraction(1, 2)) for encoder in (Present(), Moments(0.0, 1.0)))
-    priced = Central().price(Round(blocks), Gaussian(3.0))
+    priced = Central().price(Round(blocks), paid(Gaussian(3.0)))
     assert isinstance(priced.event, Composed)
     assert priced.event.rho <= Gaussian(3.0).rho
     assert float(priced.event.rho) == pytest.approx(float(Gaussian(3.0).rho))
-    assert Central().price(one(Present()), Gaussian(3.0)).event == Gaussian(3.0)
+    assert Central().price(one(Present()), paid(Gaussian(3.0))).event == Gaussian(3.0)
 
 
 def test_too_small_a_cost_is_refused_before_anything_else():
     with pytest.raises(BadArgument, match="the cost is too small"):
-        Central().price(one(Present()), Gaussian(2.0**40))
+        Central().price(one(Present()), paid(Gaussian(2.0**40)))
 
 
 @pytest.mark.parametrize("event", [Exact(), Composed((Gaussian(1.0),))])
 def test_an_event_that_is_not_a_noise_is_refused(event):
     with pytest.raises(BadArgument, match="cannot spend"):
-        Central().price(one(Present()), event)
+        Central().price(one(Present()), paid(event))
 
 
 def draws(values, encoder, event, runs):
-    priced = Central().price(one(encoder), event)
+    priced = Central().price(one(encoder), paid(event))
     fleet = Values(values)
-    return np.array([Central().collect(fleet, priced)[0].values for _ in range(runs)]), priced.parts[0]
+    return np.array([Central().collect(fleet, priced)[0] for _ in range(runs)]), priced.parts[0]
 
 
 @pytest.mark.parametrize(
@@ -118,17 +123,17 @@ def test_an_attack_finds_no_more_than_the_claim_and_a_planted_fault_is_found(enc
     event, runs = Gaussian(0.5), 4096
 
     def attacked(trust):
-        priced = trust.price(one(encoder), event)
+        priced = trust.price(one(encoder), paid(event))
         direction = encoder.sums(np.array([1e9]), priced.parts[0].steps).astype(float)
         ins, outs = (
-            np.array([trust.collect(Values(values), priced)[0].values @ direction for _ in range(runs)])
+            np.array([trust.collect(Values(values), priced)[0] @ direction for _ in range(runs)])
             for values in ([2.0, 3.0, 1e9], [2.0, 3.0])
         )
         return mu_lower_bound(ins, outs)
 
     class Half(Central):
-        def price(self, round_, event):
-            priced = super().price(round_, event)
+        def price(self, round_, cost, roster=None):
+            priced = super().price(round_, cost)
             return replace(priced, parts=tuple(replace(part, scale=part.scale / 2) for part in priced.parts))
 
     assert 0.5 / event.noise_multiplier < attacked(Central()) <= 1 / event.noise_multiplier
@@ -143,7 +148,7 @@ def test_one_pass_serves_several_rounds():
             calls.append(len(blocks))
             return super().sums(blocks, steps)
 
-    priced = Central().price(Round(tuple(Block(WORK, e, Fraction(1, 5)) for e in ENCODERS[:4])), Gaussian(1.0))
+    priced = Central().price(Round(tuple(Block(WORK, e, Fraction(1, 5)) for e in ENCODERS[:4])), paid(Gaussian(1.0)))
     noisy = Central().collect(Counting([1.0, 2.0]), priced)
     assert calls == [4]
-    assert [len(answer.values) for answer in noisy] == [1, 2, 1, 2]
+    assert [len(answer) for answer in noisy] == [1, 2, 1, 2]

@@ -13,7 +13,7 @@ sum to ``decode``, which turns it into real units. All guarantees are under zero
 (16, 5.47, 5.0)
 """
 
-from fedanalytics.privacy.distributed.calibration import Offer
+from fedanalytics.privacy.distributed.calibration import Offer, Offers
 from fedanalytics.privacy.distributed.choice import integer_sum, vector_sum
 from fedanalytics.privacy.distributed.ring import Ring
 from fedanalytics.privacy.distributed.shares import Quorum, Shares
@@ -23,6 +23,7 @@ __all__ = [
     "DistributedSum",
     "IntegerSum",
     "Offer",
+    "Offers",
     "Quorum",
     "Ring",
     "Shares",

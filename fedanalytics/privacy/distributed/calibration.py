@@ -22,6 +22,7 @@ class Offer:
 
     * ``rho``: the Renyi divergence of *every* whole order a >= 2 is at most rho a, as for Gaussian noise that costs
       rho: a Renyi filter charges no more for it, whatever its order is.
+    * ``rho, order``: that of the one order alone, which is what a filter of that order charges.
     * ``epsilon, delta``: of a vector by the Renyi divergence of the one order that holds most Gaussian noise
       (`renyi.best_order`); of a scalar by its exact privacy loss distribution.
 
@@ -29,6 +30,7 @@ class Offer:
         rho: see above.
         epsilon: see above.
         delta: see above.
+        order: see above.
 
     Raises:
         BadArgument: no form, or both, or a number that is not positive and finite, or a delta not in (0, 1).
@@ -44,6 +46,7 @@ class Offer:
     rho: float | None = None
     epsilon: float | None = None
     delta: float | None = None
+    order: int | None = None
 
     def __post_init__(self) -> None:
         given = {name: value for name in ("rho", "epsilon", "delta") if (value := getattr(self, name)) is not None}
@@ -57,6 +60,8 @@ class Offer:
             _validate.positive(**{name: value})
         if self.delta is not None:
             _validate.probability(delta=self.delta)
+        if self.order is not None:
+            _validate.whole(2, order=self.order)
 
     @property
     def central_variance(self) -> float:
@@ -86,6 +91,34 @@ class Offer:
         return _least_event(self, sensitivity, scalar or sensitivity.l1 == 1)
 
 
+@dataclass(frozen=True)
+class Offers:
+    """Several, none of which may be exceeded.
+
+    Example:
+        >>> from fedanalytics.privacy.relations import Relation
+        >>> from fedanalytics.privacy.sensitivity import counting
+        >>> count = counting(1, 1, Relation.ZERO_OUT)
+        >>> [round(Offers((Offer(rho=0.05), Offer(rho=r))).event(count).variance, 1) for r in (0.1, 0.02)]
+        [11.4, 26.5]
+    """
+
+    parts: tuple[Offer, ...]
+
+    @property
+    def central_variance(self) -> float:
+        """Of the Gaussian noise that one party would add: the most that any of them asks for."""
+        return max(offer.central_variance for offer in self.parts)
+
+    def event(self, sensitivity: Sensitivity, *, scalar: bool = False) -> Skellam:
+        """The least noise that none is exceeded by: more noise costs less, whatever it is counted by.
+
+        Raises:
+            BadArgument: one of them is too small for any noise that is known.
+        """
+        return max((offer.event(sensitivity, scalar=scalar) for offer in self.parts), key=lambda event: event.variance)
+
+
 @lru_cache(maxsize=4096)
 def _least_event(offer: Offer, sensitivity: Sensitivity, scalar: bool) -> Skellam:  # noqa: FBT001  # of the cache
     def event(variance: float) -> Skellam:
@@ -94,8 +127,10 @@ def _least_event(offer: Offer, sensitivity: Sensitivity, scalar: bool) -> Skella
     l2 = sensitivity.l2
     guess = offer.central_variance * sensitivity.l2_squared
     if offer.epsilon is None or offer.delta is None:
-        rho = float(offer.rho or 0)
-        return event(_least(lambda v: _dearest(event(v)) / rho, guess, _VECTOR))
+        rho, at = float(offer.rho or 0), offer.order
+        if at is None:
+            return event(_least(lambda v: _dearest(event(v)) / rho, guess, _VECTOR))
+        return event(_least(lambda v: renyi.divergence(event(v), at) / (rho * at), guess, _VECTOR))
     if scalar:
         return event(_least_scalar(event, offer.epsilon, offer.delta, guess))
     order = renyi.best_order(offer.epsilon, offer.delta)
@@ -124,7 +159,7 @@ def _least_scalar(event: Callable[[float], Skellam], epsilon: float, delta: floa
 def _dearest(event: Skellam) -> float:
     """The greatest divergence over order, for whole orders of at least 2, as proved above, rounded up."""
     limit = event.l2**2 / (2 * event.variance) * (1 + 1 / event.variance) * (1 + 2.0**-40)
-    return max(renyi.divergence(event, 2) / 2, limit)
+    return max(renyi.skellam_bound(event, 2) / 2 * (1 + 2.0**-40), limit)
 
 
 def _least(spent: Callable[[float], float], guess: float, tolerance: float) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fedanalytics import _validate
 from fedanalytics.errors import BadArgument
-from fedanalytics.privacy.distributed.calibration import Offer
+from fedanalytics.privacy.distributed.calibration import Offer, Offers
 from fedanalytics.privacy.distributed.ring import NARROWEST, WIDEST, Ring
 from fedanalytics.privacy.distributed.rotation import padded
 from fedanalytics.privacy.distributed.rounding import FINEST, rounded_sensitivity
@@ -30,6 +30,7 @@ def integer_sum(
     rho: float | None = None,
     epsilon: float | None = None,
     delta: float | None = None,
+    offers: Offers | None = None,
     most: int | None = None,
     bits: int | None = None,
     failure: float = 2.0**-40,
@@ -46,6 +47,7 @@ def integer_sum(
         rho: the cost, in one of the forms of an `Offer`.
         epsilon: likewise.
         delta: likewise.
+        offers: the cost in several forms at once, instead.
         most: the largest magnitude of a coordinate of one client; by default what the sensitivity allows.
         bits: of the ring; by default the fewest that hold the sum.
         failure: the probability that the noisy sum of all clients wraps around may not exceed it.
@@ -65,7 +67,7 @@ def integer_sum(
     largest = min(sensitivity.l1, math.isqrt(sensitivity.l2_squared))
     most = largest if most is None else min(_validate.whole(most=most), largest)
     scalar = _validate.whole(size=size) == 1 and sensitivity.l1**2 == sensitivity.l2_squared
-    offer = Offer(rho, epsilon, delta)
+    offer = offers or Offer(rho, epsilon, delta)
     shares = Shares.of(offer.event(sensitivity, scalar=scalar), quorum)
     central = math.sqrt(offer.central_variance * sensitivity.l2_squared)
 
@@ -89,6 +91,7 @@ def vector_sum(
     rho: float | None = None,
     epsilon: float | None = None,
     delta: float | None = None,
+    offers: Offers | None = None,
     bits: int | None = None,
     excess: float = 0.01,
 ) -> VectorSum:
@@ -106,6 +109,7 @@ def vector_sum(
         rho: the cost, in one of the forms of an `Offer`.
         epsilon: likewise.
         delta: likewise.
+        offers: the cost in several forms at once, instead.
         bits: of the ring; by default the fewest with which the standard error exceeds that of an unlimited ring, for
             the same cost and quorum, by no more than a share of `excess`.
         excess: see there.
@@ -120,7 +124,7 @@ def vector_sum(
     """
     _validate.positive(clip=clip)
     _validate.positive(excess=excess)
-    offer = Offer(rho, epsilon, delta)
+    offer = offers or Offer(rho, epsilon, delta)
     central = math.sqrt(offer.central_variance) * clip
     sums = _Sums(_validate.whole(size=size), float(clip), quorum, offer, central)
     if bits is None:
@@ -142,7 +146,7 @@ class _Sums:
     size: int
     clip: float
     quorum: Quorum
-    offer: Offer
+    offer: Offer | Offers
     central: float
 
     def on(self, steps: float, ring: Ring) -> VectorSum:

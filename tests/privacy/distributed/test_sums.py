@@ -13,7 +13,7 @@ from scipy.special import ive
 
 from fedanalytics.errors import BadArgument
 from fedanalytics.privacy import Accountant, Relation, Skellam, gdp, renyi
-from fedanalytics.privacy.distributed import Offer, Quorum, Ring, Shares, integer_sum, vector_sum
+from fedanalytics.privacy.distributed import Offer, Offers, Quorum, Ring, Shares, integer_sum, vector_sum
 from fedanalytics.privacy.keystream import Keystream
 from fedanalytics.privacy.sensitivity import Sensitivity, counting
 
@@ -98,11 +98,11 @@ def test_shares_that_fall_short_are_refused():
 
 
 def test_a_lone_contribution_is_no_nth_of_the_whole():
-    """At V = 100, n = 100, order 4: 3.5 at the variance of a share; n times the central figure would be 2.03."""
-    shares = Shares.of(Skellam(100.0, 1, 1, "zero-out"), Quorum(100, 100))
-    assert shares.share == 1.0
-    assert renyi.divergence(shares.local, 4) == pytest.approx(3.5)
-    assert 100 * renyi.divergence(shares.event, 4) == pytest.approx(2.0325)
+    """At V = 400, n = 100, order 4: 2.625 at the variance of a share; n times the central figure would be 2.006."""
+    shares = Shares.of(Skellam(400.0, 2, 2, "zero-out"), Quorum(100, 100))
+    assert shares.share == 4.0
+    assert renyi.divergence(shares.local, 4) == pytest.approx(2.625)
+    assert 100 * renyi.divergence(shares.event, 4) == pytest.approx(2.00625)
 
 
 # ---------------------------------------------------------------- the least noise for a cost
@@ -320,3 +320,22 @@ def test_plans_are_values():
 def test_a_bad_sensitivity(sensitivity):
     with pytest.raises(BadArgument, match=r"^sensitivity= must be"):
         integer_sum(sensitivity, size=1, quorum=ALL, rho=0.5)
+
+
+@pytest.mark.parametrize("order", [2, 7, 22])
+@pytest.mark.parametrize(("l1", "squared"), [(1, 1), (100, 10**4), (4000, 10**6)])
+def test_rho_at_one_order_is_what_its_filter_charges(l1, squared, order):
+    sensitivity = Sensitivity(l1, squared, Relation.ZERO_OUT)
+    event = Offer(rho=0.02, order=order).event(sensitivity)
+    assert 0.02 * (1 - 2e-6) < renyi.divergence(event, order) / order <= 0.02
+    assert event.variance <= Offer(rho=0.02).event(sensitivity).variance
+
+
+def test_several_offers_are_all_held():
+    sensitivity = counting(1, 1, Relation.ZERO_OUT)
+    offers = (Offer(rho=0.02, order=3), Offer(epsilon=1.0, delta=1e-6))
+    both = Offers(offers)
+    assert both.event(sensitivity).variance == max(offer.event(sensitivity).variance for offer in offers)
+    assert both.central_variance == max(offer.central_variance for offer in offers)
+    with pytest.raises(BadArgument, match="order= must be a whole number"):
+        Offer(rho=0.1, order=1)
