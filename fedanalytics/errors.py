@@ -15,8 +15,8 @@ FedAnalyticsError
     └── LedgerCorrupt             an entry, a result or a balance that does not verify
 ```
 
-All but RoundAborted are raised before anything is reserved, so nothing is spent. What a *client* holds never raises (it contributes the null
-vector instead), because an error that depends on one client's data is an unpaid release.
+All but RoundAborted are raised before anything is reserved, so nothing is spent. What a *client* holds never raises (it
+contributes the null vector instead), because an error that depends on one client's data is an unpaid release.
 """
 
 from __future__ import annotations
