@@ -6,7 +6,7 @@ Enters: pure functions and frozen values about numbers. Stays out: data, queries
 0.8341...
 """
 
-from fedanalytics.privacy import distributed, filters, local, samplers, sampling
+from fedanalytics.privacy import correlated, distributed, filters, local, samplers, sampling
 from fedanalytics.privacy.accountant import Accountant
 from fedanalytics.privacy.calibration import calibrate, rounds_within
 from fedanalytics.privacy.costs import Cost, cost
@@ -47,6 +47,7 @@ __all__ = [
     "Skellam",
     "TreeAggregation",
     "calibrate",
+    "correlated",
     "cost",
     "distributed",
     "filters",
