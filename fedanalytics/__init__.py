@@ -53,7 +53,7 @@ if TYPE_CHECKING:  # what a type checker reads; at run time `__getattr__` import
 
     # Each is a submodule's name too, which mypy takes for a second definition; `sum` is the name people look for.
     from fedanalytics.statistics import count, histogram, mean, sum, variance  # type: ignore[no-redef]  # noqa: A004
-    from fedanalytics.trust import Central, ClientPolicy, Local, SecureAggregation
+    from fedanalytics.trust import Central, ClientPolicy, Local, NoiseStates, SecureAggregation
     from fedanalytics.types import (
         CLIENTS,
         SERVER,
@@ -118,6 +118,7 @@ _HOMES = {
         "Central",
         "ClientPolicy",
         "Local",
+        "NoiseStates",
         "SecureAggregation",
     ),
     "types": (
@@ -153,6 +154,7 @@ __all__ = [
     "LedgerLocked",
     "LedgerUnwritable",
     "Local",
+    "NoiseStates",
     "NotPrivate",
     "Preview",
     "Release",
@@ -195,13 +197,13 @@ def __getattr__(name: str) -> Any:
             value = getattr(importlib.import_module(f"fedanalytics.{home}"), name)
             globals()[name] = value
             return value
-    if name in {"datasets", "privacy"}:
+    if name in {"datasets", "learning", "privacy"}:
         return importlib.import_module(f"fedanalytics.{name}")
     raise AttributeError(f"module 'fedanalytics' has no attribute {name!r}{_hint(name)}")
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "datasets"]
+    return [*__all__, "datasets", "learning"]
 
 
 def _hint(name: str) -> str:

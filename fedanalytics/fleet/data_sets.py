@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -37,10 +38,12 @@ class DatasetFleet:
     def __init__(self, data: Any, *, client: str, dataset: str, population: int | None) -> None:
         self.client, self.dataset = text(client=client), text(dataset=dataset)
         self.population = None if population is None else whole(population=population)
+        names = data.client_ids if hasattr(data, "client_ids") else None
         self._data = data.pairs() if hasattr(data, "pairs") else data
         if not isinstance(self._data, Sequence) or not len(self._data):
             raise BadArgument("data= must be a list with one pair (features, labels) per client, at least one")
         self.roster = len(self._data)
+        self._names = tuple(map(str, names if names is not None else range(self.roster)))
         self.columns: dict[str, str] = {}
         self._loaded: dict[str, Any] = {}
 
@@ -73,6 +76,14 @@ class DatasetFleet:
     def messages(self, blocks: Sequence[Block], steps: Sequence[int]) -> list[Integers]:
         """As `Fleet.messages`."""
         return [self._rows(block, step) for block, step in zip(blocks, steps, strict=True)]
+
+    def assigned(self, groups: int) -> npt.NDArray[np.int64]:
+        """Which of so many public groups each client is in, shape (roster,): by a hash of its name.
+
+        In a list, a client's place is its name: to remove one from it is to empty its data set.
+        """
+        hashes = (hashlib.blake2b(name.encode(), digest_size=8).digest() for name in self._names)
+        return np.array([int.from_bytes(each, "little") % groups for each in hashes], dtype=np.int64)
 
     def _sum(self, block: Block, steps: int, clients: npt.NDArray[np.int64], *, everyone: bool) -> Integers:
         total, seen = np.zeros(block.encoder.size, dtype=np.int64), 0
@@ -128,4 +139,5 @@ def _code(work: Work) -> Code:
 
 
 def _null(block: Block, clients: int) -> npt.NDArray[np.float64]:
-    return np.full((clients, block.encoder.columns), np.nan)
+    columns = block.encoder.columns
+    return np.full((clients,) if columns == 1 else (clients, columns), np.nan)

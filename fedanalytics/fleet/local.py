@@ -334,6 +334,14 @@ class Fleet:
                 for block, step, columns in zip(blocks, steps, answers, strict=True)
             ]
 
+    def assigned(self, groups: int) -> npt.NDArray[np.int64]:
+        """As `DatasetFleet.assigned`; a table has no such groups.
+
+        Raises:
+            BadArgument: always.
+        """
+        raise BadArgument(f"the clients of a table are in no groups (of {groups}) to be asked in turn: from_datasets")
+
     @functools.cached_property
     def _engine(self) -> Engine:
         return self._open()

@@ -125,6 +125,23 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Correlated:
+    """A round of a run whose noise belongs together, over public cohorts in turn (DP-FTRL).
+
+    Attributes:
+        plan: of the noise, a `fedanalytics.privacy.correlated.Plan`.
+        index: of the round, from 0.
+    """
+
+    plan: Any
+    index: int
+
+    def describe(self) -> dict[str, Any]:
+        """The canonical form."""
+        return {"plan": self.plan.to_json(), "index": self.index}
+
+
+@dataclass(frozen=True)
 class Round:
     """Blocks that are answered together, in one pass over the data.
 
@@ -132,6 +149,7 @@ class Round:
         blocks: at least one.
         sampling_rate: with which probability each client takes part, by a secret coin of its own; below 1, the sums are
             those of the cohort that was drawn, and there is one block.
+        correlated: None, or how its noise belongs to that of other rounds.
 
     Raises:
         BadArgument: there is no block, the shares exceed 1, or the rate is not in (0, 1].
@@ -139,6 +157,7 @@ class Round:
 
     blocks: tuple[Block, ...]
     sampling_rate: float = 1.0
+    correlated: Correlated | None = None
 
     def __post_init__(self) -> None:
         if not self.blocks or any(b.share <= 0 for b in self.blocks) or sum(b.share for b in self.blocks) > 1:
@@ -150,7 +169,8 @@ class Round:
     def describe(self) -> dict[str, Any]:
         """The canonical form."""
         sampled = {} if self.sampling_rate == 1 else {"sampling_rate": self.sampling_rate}
-        return {"is": "Round", "blocks": self.blocks, **sampled}
+        together = {} if self.correlated is None else {"correlated": self.correlated}
+        return {"is": "Round", "blocks": self.blocks, **sampled, **together}
 
     @property
     def digest(self) -> str:

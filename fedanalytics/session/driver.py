@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from fedanalytics.errors import BadArgument
 from fedanalytics.ledger import Answer, Budget, Reservation
-from fedanalytics.round.blocks import Answers, Round, first_of
+from fedanalytics.round.blocks import Answers, Resumed, Round, first_of
 from fedanalytics.round.canonical import digest
 from fedanalytics.round.together import lockstep
 from fedanalytics.round.work import Work
@@ -120,14 +120,13 @@ class Driver:
         """The results of the queries, their rounds asked together."""
         steps = lockstep([order.query for order in placed])
         [index] = {first_of(order.query) for order in placed}
-        asked = next(steps)
-        while True:
-            answers = self._answered(asked, placed, reservations, index)
-            try:
-                asked, index = steps.send(answers), index + 1
-            except StopIteration as stop:
-                results: tuple[Any, ...] = stop.value
-                return results
+        try:
+            asked = next(steps)
+            while True:
+                asked, index = steps.send(self._answered(asked, placed, reservations, index)), index + 1
+        except StopIteration as stop:
+            results: tuple[Any, ...] = stop.value
+            return results
 
     def _answered(
         self, asked: Mapping[int, Round], placed: Sequence[Order], reservations: Sequence[Reservation], index: int
@@ -159,7 +158,8 @@ class Driver:
         """The round that an earlier run may have asked and did not store; None if there is none."""
         if not reservation.replayed:
             return None
-        rounds, index = order.query.rounds(), first_of(order.query)
+        whole = order.query.beginning() if isinstance(order.query, Resumed) else order.query
+        rounds, index = whole.rounds(), 0
         try:
             asked = next(rounds)
             while answers := self._earlier(order, reservation, asked, index):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from fedanalytics.privacy.samplers import LEAST, MOST, discrete_laplace, rounded
 from fedanalytics.privacy.sampling import poisson_sample
 from fedanalytics.round.blocks import Block, Integers, Noisy, Round
 from fedanalytics.round.estimates import Noise
+from fedanalytics.trust.correlated import CorrelatedSum, collected, correlated_sums
+from fedanalytics.trust.noise_states import NoiseStates
 from fedanalytics.trust.priced import Cohort, Fleet, Priced
 
 _FINE = 2.0**24  # grid steps: finer noise than this shows nobody anything
@@ -73,9 +75,11 @@ class Central:
     Attributes:
         keystream: None, the default: fresh randomness at each round. A test may pass ``Keystream.insecure(seed)``;
             every receipt then says that the noise is worth nothing.
+        states: where correlated noise remembers its earlier rounds: in memory, or in the folder of `NoiseStates`.
     """
 
     keystream: Keystream | None = None
+    states: NoiseStates = field(default_factory=NoiseStates)
     clients_add_noise = False
 
     @property
@@ -94,10 +98,17 @@ class Central:
                 f"a round samples its clients at the rate {round_.sampling_rate!r} and was paid for at "
                 f"{cost.sampling_rate!r}; the query must say its sampling_rate"
             )
+        if round_.correlated is not None:
+            return Priced(correlated_sums(round_, round_.correlated, cost))
         return Priced(tuple(_priced(block, cost.event) for block in round_.blocks))
 
     def collect(self, fleet: Fleet, priced: Priced) -> tuple[Any, ...]:
         """Sums exactly, adds integer noise, returns units of each encoder's bound (exact while below 2^53 steps)."""
+        kinds = {type(part) for part in priced.parts}
+        if kinds == {CorrelatedSum}:
+            return tuple(collected(fleet, priced.parts, self.states, self.keystream))
+        if CorrelatedSum in kinds:
+            raise BadArgument("a run with correlated noise is asked alone, not in a list with other queries")
         blocks, steps = [part.block for part in priced.parts], [part.steps for part in priced.parts]
         cohorts = [self._cohort(part.sampling_rate) for part in priced.parts]
         sums = fleet.sums(blocks, steps, cohorts) if any(cohorts) else fleet.sums(blocks, steps)

@@ -78,6 +78,8 @@ class Local:
                 "the budget counts add-or-remove-one, and local reports hide what a client answers, not that it does: "
                 'open a budget with relation="replace-one" (or "zero-out": a value and none are hard to tell apart)'
             )
+        if round_.correlated is not None:
+            raise BadArgument("noise that belongs together over rounds is the server's: run this under fa.Central()")
         if round_.sampling_rate < 1 or cost.sampling_rate < 1:
             raise BadArgument("local reports come from every client: the collector would see who was sampled")
         clients = 1 if roster is None else roster

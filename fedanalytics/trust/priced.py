@@ -82,6 +82,10 @@ class Fleet(Protocol):
         """
         ...
 
+    def assigned(self, groups: int) -> npt.NDArray[np.int64]:
+        """Which of so many public groups each client is in, by its name alone, shape (clients,)."""
+        ...
+
     def messages(self, blocks: Sequence[Block], steps: Sequence[int]) -> Sequence[Integers]:
         """Each client's encoded vectors, shape (clients, size) for each block: for those who play the clients' part."""
         ...

@@ -142,6 +142,8 @@ class SecureAggregation:
                 "takes part is public, and whoever is removed takes noise away): open a budget with "
                 'relation="zero-out" and filter="renyi"'
             )
+        if round_.correlated is not None:
+            raise BadArgument("noise that belongs together over rounds is the server's: run this under fa.Central()")
         if round_.sampling_rate < 1 or cost.sampling_rate < 1:
             raise BadArgument(
                 "the server of secure aggregation sees who takes part, so that sampling hides nobody: ask every client "

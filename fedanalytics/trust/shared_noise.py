@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -19,6 +20,7 @@ from fedanalytics.privacy.relations import Relation
 from fedanalytics.round.ball import Ball
 from fedanalytics.round.blocks import Block, Encoder, Integers, Noisy
 from fedanalytics.round.estimates import Noise
+from fedanalytics.round.updates import Updates
 from fedanalytics.trust.wrapped import Wrapped
 
 _LONG = 64  # coordinates from which a vector is rotated and rounded, so that few bits hold it
@@ -108,8 +110,8 @@ def shared_noise(block: Block, cost: Cost, quorum: Quorum) -> SharedNoise:
             "epsilon= with delta=, or noise_multiplier="
         )
     offers, encoder = _offers(cost, block.share), block.encoder
-    if isinstance(encoder, Ball) and encoder.norm == "l2" and encoder.size > _LONG:
-        return SharedNoise(block, encoder.finest, vector_sum(encoder.size, clip=1.0, quorum=quorum, offers=offers))
+    if encoder.size > _LONG and (radius := _radius(encoder)):
+        return SharedNoise(block, encoder.finest, vector_sum(encoder.size, clip=radius, quorum=quorum, offers=offers))
     steps = _steps(encoder, offers.central_variance, quorum.clients)
     sensitivity = encoder.sensitivity(steps, Relation.ZERO_OUT)
     return SharedNoise(block, steps, integer_sum(sensitivity, size=encoder.size, quorum=quorum, offers=offers))
@@ -133,6 +135,13 @@ def _offers(cost: Cost, share: Fraction) -> Offers:
         order = renyi.best_order(epsilon, delta)
         stated = Offer(rho=float(Fraction(renyi.cap(epsilon, delta, order)) / order * part) * _DOWN, order=order)
     return Offers((stated, charged) if cost.order else (stated,))
+
+
+def _radius(encoder: Encoder) -> float | None:
+    """Of the L2 ball that the encoder's vectors lie in, in its unit; None if it is another shape."""
+    if isinstance(encoder, Updates):
+        return math.sqrt(encoder.sensitivity(encoder.finest, Relation.ZERO_OUT).l2_squared) / encoder.finest
+    return 1.0 if isinstance(encoder, Ball) and encoder.norm == "l2" else None
 
 
 def _steps(encoder: Encoder, variance: float, clients: int) -> int:

@@ -19,7 +19,7 @@ from fedanalytics.privacy.correlated.strategy import Metric, Strategy
 from fedanalytics.privacy.correlated.stream import Stream
 from fedanalytics.privacy.correlated.tree import Tree
 from fedanalytics.privacy.correlated.workload import PREFIX_SUMS, Workload
-from fedanalytics.privacy.events import Event
+from fedanalytics.privacy.events import Event, Gaussian, round_down
 from fedanalytics.privacy.relations import Relation
 from fedanalytics.privacy.sensitivity import Sensitivity
 
@@ -55,6 +55,14 @@ class Plan:
     def event(self) -> Event:
         """The whole run; charged before its first round."""
         return self.strategy.event(self.noise_multiplier, self.relation)
+
+    @property
+    def gaussian(self) -> Gaussian:
+        """One release of Gaussian noise that costs as much as the whole run, its multiplier rounded down.
+
+        The event's parts are all Gaussian, so their rho add up, and the run is as private as this in GDP too.
+        """
+        return Gaussian(round_down(1 / math.sqrt(2 * float(self.event.rho))), self.relation)
 
     @property
     def errors(self) -> Floats:
