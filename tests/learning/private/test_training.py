@@ -1,0 +1,450 @@
+"""Private training through a session: paid before it starts, bounded per client, resumed without paying twice."""
+
+import contextlib
+import json
+import math
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import fedanalytics as fa
+from fedanalytics.errors import BadArgument, BudgetExceeded
+from fedanalytics.learning import Adam, Algorithm, LocalTraining, Model, Sgd
+from fedanalytics.learning import training as engines
+from fedanalytics.learning.private import AdaptiveClip, Checkpoint, FixedClip, Plan, Training, evaluation, plan, train
+from fedanalytics.learning.private.checkpoints import NAME
+from fedanalytics.ledger.budget import Budget
+from fedanalytics.privacy import Accountant, Gaussian
+from fedanalytics.privacy.keystream import Keystream
+from fedanalytics.round.work import Sql
+
+SMALL = {"delta": 1e-5, "rounds": 4, "population": 200, "cohort": 50}
+UNIFORM = Algorithm(LocalTraining(0.5, batch_size=3), Sgd(1.0), weighting="uniform")
+
+
+# ---------------------------------------------------------------- the plan
+
+
+@pytest.mark.parametrize("epsilon", [0.5, 2.0, 8.0])
+@pytest.mark.parametrize("cohort", [20, 200])
+def test_a_plan_keeps_its_target_and_wastes_nothing(epsilon, cohort):
+    found = plan(target_epsilon=epsilon, **{**SMALL, "cohort": cohort})
+    event = Gaussian(found.noise_multiplier).poisson_sampled(cohort / 200)
+    assert Accountant().compose(event, count=4).epsilon(1e-5) == pytest.approx(found.epsilon)
+    assert 0.999 * epsilon < found.epsilon <= epsilon
+    series = [found.epsilon_after(t) for t in range(5)]
+    assert series == sorted(series)
+    assert series[0] == 0
+    assert found.epsilon_if_seen >= found.epsilon * (1 - 1e-9)
+
+
+def test_the_notes_reference_setting():
+    found = plan(target_epsilon=4, delta=1e-6, rounds=200, population=3400, cohort=300)
+    assert found.noise_multiplier == pytest.approx(1.745, abs=1e-3)
+    assert found.epsilon_if_seen == pytest.approx(70.6, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"cohort": 201}, "cohort=201 is larger than population=200"),
+        ({"delta": 0.01}, "delta=0.01 is no less than one in the population"),
+        ({"target_epsilon": 0}, "target_epsilon="),
+        ({"rounds": 0}, "rounds="),
+        ({"population": 1.5}, "population="),
+        ({"delta": 1.0}, "delta="),
+        ({"target_epsilon": 1e-12, "delta": 1e-30}, "noise|epsilon"),
+    ],
+)
+def test_plans_that_cannot_be_are_refused(change, message):
+    with pytest.raises(BadArgument, match=message):
+        plan(**{"target_epsilon": 1.0, **SMALL, **change})
+
+
+# ---------------------------------------------------------------- a run
+
+
+def test_a_run_is_paid_whole_learns_and_says_so(pay, model_fn, clients):
+    found = plan(target_epsilon=8, **{**SMALL, "rounds": 20, "cohort": 100})
+    session, rows = pay(found, trust=fa.Central(Keystream.insecure(1))), []
+    result = train(model_fn, session, found, algorithm=UNIFORM, clip=1.0, progress=rows.append)
+    assert session.budget.remaining.epsilon == pytest.approx(0, abs=0.01)
+    assert [row.round for row in rows] == list(range(1, 21)) == [row.round for row in result.history]
+    assert result.history[-1].epsilon == found.epsilon <= 8
+    x, y = (torch.tensor(np.concatenate(part)) for part in zip(*clients, strict=True))
+    assert (result.model(x).argmax(1) == y).float().mean() > 0.9
+    assert not result.model.training
+    receipt = result.release.receipt
+    assert receipt.sampling["sampler"] == "poisson"
+    assert receipt.sampling["epsilon_if_cohort_seen"] == pytest.approx(found.epsilon_if_seen, rel=0.01)
+    assert receipt.event["count"] == 20
+    markdown, card = result.card.to_markdown(), result.card.to_json()
+    assert card["Privacy"]["delta"] == 1e-5
+    assert card["Training"]["rounds"] == 20
+    assert "trust model | central" in markdown
+    assert json.loads(json.dumps(card)) == card
+    assert "accuracy" in result.card.with_metrics({"accuracy": 0.9}).to_markdown()
+
+
+def test_a_budget_pays_for_one_run_and_refuses_the_next(pay, model_fn):
+    found = plan(target_epsilon=2, **SMALL)
+    session = pay(found)
+    train(model_fn, session, found, algorithm=UNIFORM, key="a")
+    spent = session.budget.spent.units
+    with pytest.raises(BudgetExceeded):
+        train(model_fn, session, found, algorithm=UNIFORM, key="b")
+    again = train(model_fn, session, found, algorithm=UNIFORM, key="a")
+    assert again.release.receipt.replayed
+    assert session.budget.spent.units == spent
+
+
+def test_a_renyi_budget_pays_for_sampled_rounds_and_a_gaussian_one_is_refused(pay, model_fn):
+    found = plan(target_epsilon=4, **SMALL)
+    train(model_fn, pay(found, epsilon=8.0, filter="renyi"), found, algorithm=UNIFORM)
+    with pytest.raises(BadArgument, match='filter="pld"'):
+        train(model_fn, pay(found, filter="gdp"), found, algorithm=UNIFORM)
+
+
+def test_the_server_divides_by_the_expected_cohort_and_noise_has_its_size(pay, model_fn):
+    """Clients whose updates are all zero: what moves is noise over the cohort; 6 standard errors, a fixed seed."""
+    found = plan(target_epsilon=2, **{**SMALL, "rounds": 1})
+    silent = [(np.zeros((0, 4), np.float32), np.zeros(0, int))] * 200
+    result = train(
+        lambda: nn.Linear(100, 30),
+        pay(found, data=silent, trust=fa.Central(Keystream.insecure(2))),
+        found,
+        algorithm=UNIFORM,
+        clip=2.0,
+    )
+    torch.manual_seed(0)
+    moved = result.history[0].step / math.sqrt(100 * 30 + 30)
+    expected = found.noise_multiplier * 2.0 / 50
+    assert moved == pytest.approx(expected, rel=6 / math.sqrt(2 * 3030))
+
+
+def test_no_client_moves_the_sum_by_more_than_its_clip(model_fn, clients):
+    """An outlier, ten thousand rows, NaN and a label's flip: each moves the integer sum by the clip at most."""
+    model = Model.of(model_fn)
+    training = Training.of(model, UNIFORM, Plan(1.0, 1e-5, 1, 200, 200, 1.0), AdaptiveClip(0.01))
+    block = training.block(training.start)
+    steps = block.encoder.finest
+    bound = block.encoder.sensitivity(steps, fa.privacy.Relation.ADD_OR_REMOVE_ONE).l2_squared
+    base = fa.Fleet.from_datasets(clients[:20]).sums([block], [steps])[0].astype(object)
+    rng = np.random.default_rng(1)
+    strange = [
+        (np.full((2, 4), 1e18, np.float32), np.array([0, 1])),
+        (rng.normal(size=(10_000, 4)).astype(np.float32), np.ones(10_000, int)),
+        (np.full((3, 4), np.nan, np.float32), np.array([0, 1, 1])),
+        (np.zeros((0, 4), np.float32), np.zeros(0, int)),
+    ]
+    moves = []
+    for client in strange:
+        one_more = fa.Fleet.from_datasets([*clients[:20], client]).sums([block], [steps])[0].astype(object)
+        moves.append(sum((one_more - base) ** 2))
+        assert moves[-1] <= bound
+    assert moves[1] > bound * 0.9  # a client with much to say is cut, not ignored
+    assert moves[2] == moves[3] == 0
+
+
+def test_the_row_of_a_client_is_its_own_bit_for_bit(model_fn, clients):
+    model = Model.of(model_fn)
+    training = Training.of(model, UNIFORM, Plan(1.0, 1e-5, 1, 200, 200, 1.0), FixedClip(0.1))
+    block, steps = training.block(training.start), 1 << 20
+    [all_rows] = fa.Fleet.from_datasets(clients).messages([block], [steps])
+    for i in (0, 57, 199):
+        chosen = [lambda n, i=i: np.arange(n) == i]
+        [alone] = fa.Fleet.from_datasets(clients).sums([block], [steps], chosen)
+        assert (alone == all_rows[i]).all()
+
+
+def test_secure_aggregation_trains_too(pay, model_fn, clients):
+    """Simulated, with everybody in every round: the event is that of the shares, within the budget."""
+    found = plan(target_epsilon=8, **{**SMALL, "rounds": 3, "cohort": 200})
+    trust = fa.SecureAggregation(dropout=0.1, corrupt=0.0, simulate=True, keystream=Keystream.insecure(3))
+    session = pay(found, trust=trust, epsilon=20.0, relation="zero-out", filter="renyi")
+    result = train(lambda: nn.Linear(4, 20), session, found, algorithm=UNIFORM, clip=AdaptiveClip(0.5))
+    assert result.release.receipt.event["event"] == "repeated"
+    assert result.release.receipt.guarantee["floor"] == 180
+    assert result.release.receipt.guarantee["central"]["epsilon"] < 9
+    assert all(0 <= row.unclipped <= 1.5 for row in result.history)
+    assert "secure aggregation" in result.card.to_markdown()
+
+
+def test_an_adaptive_clip_finds_the_quantile(pay, model_fn, clients):
+    """With hardly any noise it settles where half of the norms are below."""
+    found = Plan(1e4, 1e-5, 40, 200, 200, noise_multiplier=0.02)
+    session = pay(found, epsilon=1e6)
+    result = train(model_fn, session, found, algorithm=replace(UNIFORM, server=Sgd(1e-9)), clip=AdaptiveClip(0.1))
+    model = Model.of(model_fn)
+    updates = engines.train(model, model.initial, engines.Clients.of(clients), UNIFORM.local, training_round=39)
+    median = np.median(np.linalg.norm(updates.values, axis=1))
+    assert result.progress.clip == pytest.approx(median, rel=0.1)
+    assert result.history[-1].unclipped == pytest.approx(0.5, abs=0.1)
+
+
+# ---------------------------------------------------------------- stopping and going on
+
+
+class Stop(Exception):
+    pass
+
+
+def stop_after(rounds):
+    def progress(row):
+        if row.round == rounds:
+            raise Stop
+
+    return progress
+
+
+def small_net():
+    torch.manual_seed(0)
+    return nn.Linear(4, 2)
+
+
+def small_data():
+    features = np.random.default_rng(0).normal(size=(200, 6, 4)).astype(np.float32)
+    return [(x, (x[:, 0] > 0).astype(int)) for x in features]
+
+
+@settings(max_examples=12, deadline=None)
+@given(stops=st.lists(st.integers(1, 6), max_size=3), every=st.integers(1, 4), kept=st.booleans())
+def test_a_run_that_stops_anywhere_ends_as_one_that_did_not(stops, every, kept):
+    """Whatever the stops, with or without a checkpoint: the answers of the ledger make the model, and are paid once."""
+    found = plan(target_epsilon=4, **{**SMALL, "rounds": 6})
+    with tempfile.TemporaryDirectory() as folder, fa.Ledger(Path(folder) / "b.db") as ledger:
+        budget = ledger.budget("t", epsilon=4, delta=1e-5, filter="pld")
+        session = fa.Session(fa.Fleet.from_datasets(small_data(), population=200), budget)
+        options = {"algorithm": replace(UNIFORM, server=Adam(0.1)), "clip": AdaptiveClip(0.2), "every": every}
+        if kept:
+            options["checkpoint"] = Path(folder) / "ck"
+        for at in stops:
+            with contextlib.suppress(Stop):
+                train(small_net, session, found, **options, progress=stop_after(at))
+        result = train(small_net, session, found, **options)
+        replayed = train(small_net, session, found, **{**options, "checkpoint": None})
+        assert [row.round for row in result.history] == list(range(1, 7)) == [row.round for row in replayed.history]
+        assert (result.progress.state.parameters == replayed.progress.state.parameters).all()
+        assert result.progress.clip == replayed.progress.clip
+        assert result.history == replayed.history
+        assert len(budget.spent.queries) == 1
+        assert budget.spent.epsilon <= 4
+
+
+def test_a_killed_process_goes_on_without_paying_or_asking_twice(tmp_path, clients):
+    """SIGKILL between commit and checkpoint, and in the middle of a round."""
+    np.savez(tmp_path / "data.npz", x=np.stack([x for x, _ in clients]), y=np.stack([y for _, y in clients]))
+    program = textwrap.dedent(
+        """
+        import os, signal, sys
+        import numpy as np, torch
+        from torch import nn
+        import fedanalytics as fa
+        from fedanalytics.learning import Algorithm, LocalTraining, Sgd
+        from fedanalytics.learning.private import plan, train
+        from fedanalytics.ledger.budget import Budget
+
+        when, at = sys.argv[1], int(sys.argv[2])
+        data = np.load("data.npz")
+        pairs = list(zip(data["x"], data["y"]))
+        found = plan(target_epsilon=4, delta=1e-5, rounds=5, population=200, cohort=50)
+        budget = fa.Ledger("b.db").budget("t", epsilon=4, delta=1e-5, filter="pld")
+        session = fa.Session(fa.Fleet.from_datasets(pairs, population=200), budget)
+        commit, commits = Budget.commit, 0
+
+        def killing(self, answers):
+            global commits
+            commits += 1
+            if when == "before" and commits == at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            kept = commit(self, answers)
+            if when == "after" and commits == at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return kept
+
+        Budget.commit = killing
+
+        def net():
+            torch.manual_seed(0)
+            return nn.Linear(4, 2)
+
+        algorithm = Algorithm(LocalTraining(0.5, batch_size=3), Sgd(1.0), weighting="uniform")
+        result = train(net, session, found, algorithm=algorithm, checkpoint="ck", every=2)
+        print(len(result.history), len(budget.spent.queries), result.progress.state.parameters.tobytes().hex())
+        """
+    )
+
+    def run(when, at):
+        return subprocess.run(
+            [sys.executable, "-c", program, when, str(at)], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+
+    assert run("before", 2).returncode == -signal.SIGKILL
+    assert run("after", 1).returncode == -signal.SIGKILL  # that is round 2, after its checkpoint would be due
+    assert run("after", 2).returncode == -signal.SIGKILL
+    ended = run("never", 0)
+    assert ended.returncode == 0, ended.stderr
+    rounds, paid, parameters = ended.stdout.split()
+    assert (rounds, paid) == ("5", "1")
+    again = run("never", 0)
+    assert again.stdout.split()[2] == parameters
+    entries = fa.Ledger(tmp_path / "b.db").entries()
+    commits = [entry.body for entry in entries if entry.body["type"] == "commit"]
+    assert [body["index"] for body in commits] == list(range(5))
+    assert len({body["result"] for body in commits}) == 5
+    fa.verify(tmp_path / "b.db")
+
+
+def test_a_checkpoint_of_another_run_key_or_ledger_is_refused(pay, model_fn, tmp_path):
+    found = plan(target_epsilon=4, **SMALL)
+    options = {"algorithm": UNIFORM, "checkpoint": tmp_path / "ck", "every": 1}
+    session = pay(found)
+    train(model_fn, session, found, **options)
+    with pytest.raises(BadArgument, match="belongs to another run"):
+        train(model_fn, session, found, **{**options, "algorithm": replace(UNIFORM, server=Sgd(0.5))})
+    with pytest.raises(BadArgument, match="belongs to another run"):
+        train(model_fn, session, replace(found, cohort=49), **options)
+    with pytest.raises(BadArgument, match="under the key 'training'"):
+        train(model_fn, session, found, **options, key="other")
+    fresh = pay(found)
+    with pytest.raises(BadArgument, match="checkpoint has answers that the ledger does not hold"):
+        train(model_fn, fresh, found, **options)
+    file = tmp_path / "ck" / NAME
+    for damage in (file.read_bytes()[:100], b"", b"\0" * 64, file.read_bytes()[:-7]):
+        file.write_bytes(damage)
+        with pytest.raises(BadArgument, match="is damaged: remove it"):
+            train(model_fn, session, found, **options)
+    file.unlink()
+    assert train(model_fn, session, found, **options).release.receipt.replayed
+
+
+def test_a_checkpoint_that_cannot_be_written_is_named(pay, model_fn, tmp_path):
+    found = plan(target_epsilon=4, **SMALL)
+    (tmp_path / "ck").write_text("a file")
+    with pytest.raises(BadArgument, match=r"checkpoint=.* cannot be written"):
+        train(model_fn, pay(found), found, algorithm=UNIFORM, checkpoint=tmp_path / "ck")
+
+
+def test_a_checkpoint_comes_back_as_it_was(tmp_path, model_fn):
+    model = Model.of(model_fn)
+    algorithm = replace(UNIFORM, server=Adam(0.1))
+    training = Training.of(model, algorithm, Plan(1.0, 1e-5, 3, 200, 50, 1.0), FixedClip(1.0))
+    progress = training.start
+    kept = Checkpoint(training.fingerprint, "k", progress, ())
+    assert kept.save(tmp_path).name == NAME
+    found = Checkpoint.load(tmp_path, training.fingerprint, "k")
+    assert found.progress.state.round == 0
+    assert (found.progress.state.parameters == progress.state.parameters).all()
+    assert {n: v.tolist() for n, v in found.progress.state.memory.items()} == {
+        n: v.tolist() for n, v in progress.state.memory.items()
+    }
+    assert {v.shape for v in found.progress.state.memory.values()} == {v.shape for v in progress.state.memory.values()}
+
+
+# ---------------------------------------------------------------- the door
+
+
+def test_weights_by_examples_are_refused_with_the_reason(pay, model_fn):
+    found = plan(target_epsilon=4, **SMALL)
+    with pytest.raises(BadArgument, match='use weighting="uniform"'):
+        train(model_fn, pay(found), found, algorithm=Algorithm(weighting="examples"))
+
+
+def test_a_population_that_is_not_the_fleets_is_refused(pay, model_fn):
+    found = plan(target_epsilon=4, **SMALL)
+    with pytest.raises(BadArgument, match="for a population of 200, and the fleet declares 300"):
+        train(model_fn, pay(found, population=300), found, algorithm=UNIFORM)
+
+
+def test_data_that_does_not_fit_is_refused_before_anything_is_paid(pay, model_fn):
+    found = plan(target_epsilon=4, **SMALL)
+    wrong = [(np.zeros((2, 4), np.float32), np.array([0, 7]))] * 3
+    for data, message in ((wrong, "client 0"), ([(np.zeros((2, 5), np.float32), np.array([0, 1]))], "client 0|model")):
+        session = pay(found, data=data)
+        with pytest.raises(BadArgument, match=message):
+            train(model_fn, session, found, algorithm=UNIFORM)
+        assert session.budget.spent.units == 0
+
+
+def test_sql_and_code_each_have_their_fleet(pay, clients):
+    found = plan(target_epsilon=4, **SMALL)
+    with pytest.raises(BadArgument, match="for statistics over columns make a fleet of a table"):
+        pay(found).run(fa.count(), rho=0.01)
+    table = fa.Fleet.from_values([1.0, 2.0])
+    query = evaluation(Model.of(lambda: nn.Linear(4, 2)), np.zeros(10))
+    session = fa.Session(table, fa.Ledger(":memory:").budget("b", rho=1.0))
+    with pytest.raises(BadArgument, match="evaluation is code that reads data sets"):
+        session.run(query, rho=0.1)
+    with pytest.raises(BadArgument, match="registered code"):
+        fa.Fleet.from_datasets(clients).check(Sql("avg(x)"))
+    with pytest.raises(BadArgument, match="at least one"):
+        fa.Fleet.from_datasets([])
+
+
+def test_code_that_breaks_contributes_nothing_and_says_nothing(model_fn, clients, monkeypatch):
+    model = Model.of(model_fn)
+    training = Training.of(model, UNIFORM, Plan(1.0, 1e-5, 1, 200, 200, 1.0), FixedClip(0.1))
+    block, fleet = training.block(training.start), fa.Fleet.from_datasets(clients)
+    fleet.check(block.work)
+
+    def breaking(self, loaded, chosen):
+        yield chosen[:1], np.ones((1, model.size))
+        raise RuntimeError("client 7 holds 42")
+
+    monkeypatch.setattr(type(block.work.code), "values", breaking)
+    assert not fleet.sums([block], [1 << 20])[0].any()
+    assert not fleet.sums([block], [1 << 20], everyone=True)[0].any()
+    assert not fleet.messages([block], [1 << 20])[0].any()
+
+
+def test_an_evaluation_is_a_mean_with_a_price(pay, model_fn, clients):
+    found = plan(target_epsilon=4, **SMALL)
+    session = pay(found, trust=fa.Central(Keystream.insecure(4)), epsilon=20.0, filter="gdp")
+    model = Model.of(lambda: nn.Linear(4, 2))
+    right = np.array([[-5, 0, 0, 0], [5, 0, 0, 0]], np.float32)
+    parameters = np.concatenate([right.ravel(), [0, 0]])
+    release = session.run(evaluation(model, parameters), rho=0.5)
+    assert abs(release.value - 1) < 6 * release.standard_error
+    assert release.interval()[1] == 1
+    loss = session.run(evaluation(model, parameters, "loss", bounds=(0, 5)), rho=0.5)
+    assert 0 <= loss.value < 0.5
+    assert session.budget.spent.rho == pytest.approx(1.0, abs=1e-9)
+    with pytest.raises(BadArgument, match="bounds= of a loss must be given"):
+        evaluation(model, parameters, "loss")
+    with pytest.raises(BadArgument, match="metric="):
+        evaluation(model, parameters, "f1")
+
+
+def test_a_crash_in_a_round_under_secure_aggregation_pays_that_round_again(pay, model_fn, monkeypatch):
+    found = plan(target_epsilon=8, **{**SMALL, "rounds": 3, "cohort": 200})
+    trust = fa.SecureAggregation(dropout=0.1, corrupt=0.0, simulate=True)
+    session = pay(found, trust=trust, epsilon=50.0, relation="zero-out", filter="renyi")
+    commit, calls = Budget.commit, []
+
+    def crash(self, answers):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return commit(self, answers)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Budget, "commit", crash)
+        with pytest.raises(KeyboardInterrupt):
+            train(model_fn, session, found, algorithm=UNIFORM)
+    whole = session.budget.spent.units
+    result = train(model_fn, session, found, algorithm=UNIFORM)
+    assert [row.round for row in result.history] == [1, 2, 3]
+    assert session.budget.spent.units - whole == pytest.approx(whole / 3, rel=1e-6)
+    keys = [row["key"] for row in session.budget.spent.queries]
+    assert keys == ["training", "training (round 2), attempt 2"]
