@@ -17,6 +17,7 @@ from fedanalytics._version import __version__
 
 if TYPE_CHECKING:  # what a type checker reads; at run time `__getattr__` imports a name's home when it is first used
     from fedanalytics import privacy
+    from fedanalytics.auditing import AuditReport, audit, audit_training
     from fedanalytics.computation import (
         clip,
         federated_aggregate,
@@ -66,6 +67,11 @@ if TYPE_CHECKING:  # what a type checker reads; at run time `__getattr__` import
     )
 
 _HOMES = {
+    "auditing": (
+        "AuditReport",
+        "audit",
+        "audit_training",
+    ),
     "computation": (
         "clip",
         "federated_aggregate",
@@ -136,6 +142,7 @@ _HOMES = {
 __all__ = [
     "CLIENTS",
     "SERVER",
+    "AuditReport",
     "BadArgument",
     "BadType",
     "Budget",
@@ -165,6 +172,8 @@ __all__ = [
     "StructType",
     "TensorType",
     "__version__",
+    "audit",
+    "audit_training",
     "clip",
     "count",
     "federated_aggregate",

@@ -1,8 +1,9 @@
 """Empirical privacy audits: attacks that try to refute a claim, and certify what they find.
 
 Enters: claims as trade-off curves, the search for a telling event, exact bounds, checks for noise that comes again,
-bounds from the canaries of one training run. Stays out: sessions, fleets and ledgers; a mechanism is any function of
-(data, n) that returns n outputs. A verdict is "consistent" or "violated", never "proved".
+bounds from the canaries of one training run; and what makes a mechanism, any function of (data, n) that returns n
+outputs, of a query that a session runs. Stays out: how queries are priced, collected and paid, which runs as it is. A
+verdict is "consistent" or "violated", never "proved".
 
 >>> from fedanalytics.privacy import Gaussian, samplers
 >>> def noisy_sum(data, n):
@@ -11,7 +12,6 @@ bounds from the canaries of one training run. Stays out: sessions, fleets and le
 'violated'
 """
 
-from fedanalytics.auditing.black_box import audit
 from fedanalytics.auditing.canaries import audit_canaries
 from fedanalytics.auditing.claims import Claim, Dp, Gdp, Zcdp
 from fedanalytics.auditing.families import FamilyReport, family
@@ -19,6 +19,8 @@ from fedanalytics.auditing.guesses import epsilon_bound
 from fedanalytics.auditing.performed import Curve, OfEvent, claimed
 from fedanalytics.auditing.reports import AuditReport, Check, Count
 from fedanalytics.auditing.runs import Mechanism
+from fedanalytics.auditing.targets import QueryReport, audit
+from fedanalytics.auditing.training import audit_training, random_canaries
 
 __all__ = [
     "AuditReport",
@@ -31,10 +33,13 @@ __all__ = [
     "Gdp",
     "Mechanism",
     "OfEvent",
+    "QueryReport",
     "Zcdp",
     "audit",
     "audit_canaries",
+    "audit_training",
     "claimed",
     "epsilon_bound",
     "family",
+    "random_canaries",
 ]

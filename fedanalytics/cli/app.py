@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from fedanalytics._version import __version__
-from fedanalytics.cli import calibrate, epsilon, ledgers, query, run
+from fedanalytics.cli import audit, calibrate, epsilon, ledgers, query, run, train
 from fedanalytics.cli.failures import Group
 
 CODES = (
     "Exit codes: 0 done, 2 bad input, 3 budget exceeded, 4 ledger does not verify, 5 ledger locked or unwritable, "
-    "6 a round ended for want of clients."
+    "6 a round ended for want of clients, 7 an audit contradicts a claim."
 )
 
 app = typer.Typer(
@@ -27,8 +27,10 @@ app = typer.Typer(
 ledger = typer.Typer(no_args_is_help=True, help="Look at a ledger: who spent what, what is left, is it true.")
 app.command("run", epilog=f"Examples:\n{run.EXAMPLE}")(run.run)
 app.command("query", epilog=f"Examples:\n{query.EXAMPLE}")(query.query)
+app.command("train", epilog=f"Examples:\n{train.EXAMPLE}")(train.train)
 app.command("calibrate", epilog=f"Examples:\n{calibrate.EXAMPLE}")(calibrate.calibrate)
 app.command("epsilon", epilog=f"Examples:\n{epsilon.EXAMPLE}")(epsilon.epsilon)
+app.command("audit", epilog=f"Examples:\n{audit.EXAMPLE}")(audit.command)
 ledger.command("show")(ledgers.show)
 ledger.command("verify")(ledgers.verify)
 ledger.command("head")(ledgers.head)

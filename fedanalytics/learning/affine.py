@@ -99,21 +99,27 @@ class Affine:
 class Spanned(Affine):
     """The same map as the first layer of a model, without ever forming W.
 
-    A gradient of W is a combination of the examples it was computed on. With a client's examples X, shape (m, in), its
-    weights are thus ``W_0 + C^T X`` throughout, whatever the momentum and the proximal term (both are linear), and
-    ``X W^T = X W_0^T + (X X^T) C``. Steps move C, shape (m, out), and read two products that are made once: where m is
-    small against `in`, they touch far less memory than W. An x names rows: shape (clients, rows), of the whole chunk's.
+    A gradient of W is a combination of the examples it was computed on. With a client's n examples X, shape (n, in),
+    its weights are thus ``W_0 + C^T X`` throughout, whatever the momentum and the proximal term (both are linear), and
+    ``X W^T = X W_0^T + (X X^T) C``. Steps move C, shape (n, out), and read two products that are made once: where n is
+    small against `in`, they touch far less memory than W. An x names examples, counted through all clients' blocks of m
+    rows, to which C and the products are padded with zeros.
     """
 
     def __init__(
         self, weight: torch.Tensor, bias: Stacked | None, features: Sequence[torch.Tensor], m: int, local: LocalTraining
     ) -> None:
-        """`features` of each client, shape (at most m, in); padded with zeros to m rows."""
-        k, zeros = len(features), weight.new_zeros(m, weight.shape[1])
-        self.features = torch.cat([part for own in features for part in (own, zeros[len(own) :])]).view(k, m, -1)
-        super().__init__(Stacked(weight.new_zeros(m, len(weight)), k, local), bias)
-        self.fixed = torch.bmm(self.features, weight.t().contiguous().expand(k, -1, -1)).flatten(0, 1)
-        self.gram = torch.bmm(self.features, self.features.transpose(1, 2)).flatten(0, 1)
+        """`features` of each client, shape (n, in) with n at most m."""
+        k, out = len(features), len(weight)
+        super().__init__(Stacked(weight.new_zeros(m, out), k, local), bias)
+        self.features = features
+        fixed, gram = weight.new_zeros(k, m, out), weight.new_zeros(k, m, m)
+        flipped = weight.t().contiguous()
+        for x, to_start, to_own in zip(features, fixed, gram, strict=True):
+            n = len(x)
+            torch.mm(x, flipped, out=to_start[:n])
+            torch.mm(x, x.t(), out=to_own[:n, :n])
+        self.fixed, self.gram = fixed.flatten(0, 1), gram.flatten(0, 1)
 
     def _product(self, x: torch.Tensor) -> torch.Tensor:
         fixed, gram = (part.index_select(0, x.flatten()).view(*x.shape, -1) for part in (self.fixed, self.gram))
@@ -123,4 +129,5 @@ class Spanned(Affine):
         self.weight.descend_rows(x.flatten(), gradient)
 
     def _write(self, weight: torch.Tensor, clients: slice) -> None:
-        torch.bmm(self.weight.value[clients].transpose(1, 2), self.features[clients], out=weight)
+        for x, c, update in zip(self.features[clients], self.weight.value[clients], weight, strict=True):
+            torch.mm(c[: len(x)].t(), x, out=update)

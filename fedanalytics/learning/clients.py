@@ -127,7 +127,7 @@ def _tensor(value: Any, what: str, client: int) -> torch.Tensor:
                 f"data= must be dense real tensors on the CPU; {what} of client {client} are {value.dtype}, "
                 f"{value.layout}, on {value.device}"
             )
-        return value.detach()
+        return value.detach().contiguous()
     try:
         return torch.from_numpy(np.require(np.asarray(value), requirements=["C", "W"]))
     except (TypeError, ValueError) as error:  # text, objects, ragged lists

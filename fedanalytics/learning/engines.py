@@ -51,15 +51,15 @@ class Engine:
     def blocks(self, local: LocalTraining, sizes: Integers) -> Integers:
         """Which clients better hold the first layer in the span of their examples: shape (n,), see `Chunk.block`.
 
-        Counted in multiplications per input: three products of m rows against two per step and reading and writing the
+        Counted in multiplications per input: three products of n rows against two per step and reading and writing the
         weights. Every example must be read, lest one that is not finite counts though nobody read it.
         """
         if self.name != "dense" or self.layers[0].kind != "affine":
             return np.zeros_like(sizes)
-        m, steps = rounded(sizes), local.steps_of(sizes)
-        spanned = m * (2 * self.outputs + m)
+        steps = local.steps_of(sizes)
+        spanned = sizes * (2 * self.outputs + sizes)
         stacked = ((steps + 1) * _TRAFFIC + 2 * steps * widths(sizes, local)) * self.outputs
-        return np.where((spanned < stacked) & (steps >= local.batches_of(sizes)), m, 0)
+        return np.where((spanned < stacked) & (steps >= local.batches_of(sizes)), rounded(sizes), 0)
 
     def capacity(self, model: Model, local: LocalTraining, shapes: Shapes, chunk: Chunk) -> int:
         """How many clients a chunk holds at most: as many as fit a cache, or as make calls worth their overhead."""
@@ -69,8 +69,9 @@ class Engine:
             return 64 * _MIB // vector
         if self.name == "vmap":
             return 64 * _MIB // (3 * vector + 8 * chunk.width * row)
-        held = (1 + bool(local.momentum)) * vector + 2 * (chunk.width + chunk.block) * row
-        return (16 if chunk.block else 4) * _MIB // held
+        if chunk.block:
+            return 16 * _MIB // vector
+        return 4 * _MIB // ((1 + bool(local.momentum)) * vector + 2 * chunk.width * row)
 
 
 @functools.lru_cache(maxsize=64)

@@ -24,7 +24,7 @@ class Chunk:
     Attributes:
         positions: shape (k,): theirs in the cohort, by falling number of steps.
         width: rows of a padded batch.
-        block: rows to which a client's examples are padded, where they are held as one matrix; else 0.
+        block: rows to which products of a client's examples are padded, where a layer is `Spanned` by them; else 0.
     """
 
     positions: Integers
@@ -99,21 +99,12 @@ def widths(sizes: Integers, local: LocalTraining) -> Integers:
     The batch size, or the next power of two where a client has fewer examples: few different widths, each decided by
     the client's own size.
     """
-    wide = np.int64(1) << _bits(sizes)
-    return wide if local.batch_size is None else np.minimum(wide, local.batch_size)
+    return rounded(sizes) if local.batch_size is None else np.minimum(rounded(sizes), local.batch_size)
 
 
 def rounded(sizes: Integers) -> Integers:
-    """The next of sixteen numbers per power of two, shape (n,): few different ones, a sixteenth too large at most."""
-    step = np.int64(1) << np.maximum(_bits(sizes) - 5, 0)
-    found: Integers = -(-sizes // step) * step
-    return found
-
-
-def _bits(sizes: Integers) -> Integers:
-    """The smallest b with 2^b at least the size."""
-    bits: Integers = np.ceil(np.log2(np.maximum(sizes, 1))).astype(np.int64)
-    return bits
+    """The next power of two, shape (n,)."""
+    return np.int64(1) << np.ceil(np.log2(np.maximum(sizes, 1))).astype(np.int64)
 
 
 def chunks(

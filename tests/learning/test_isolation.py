@@ -133,7 +133,7 @@ def test_one_client_with_a_hundred_times_the_data_does_not_widen_the_others():
     shapes = Shapes.of(clients)
     engine = choose(model, local, shapes, "auto", isolated=False)
     blocks = engine.blocks(local, clients.sizes)
-    assert blocks.tolist() == [50] * 40 + [0]
+    assert blocks.tolist() == [64] * 40 + [0]
     parts = list(train_in_chunks(model, model.initial, clients, local))
     assert sorted(np.concatenate([part.positions for part in parts]).tolist()) == list(range(41))
     small = train(model, model.initial, clients.take(range(40)), local)

@@ -70,7 +70,7 @@ def test_padding_follows_from_the_size_and_wastes_at_most_half(size, batch):
     batch = batch or size
     assert min(size, batch) <= width < 2 * min(size, batch) or width == batch
     [block] = rounded(np.array([size])).tolist()
-    assert size <= block <= max(size * 9 / 8, size)
+    assert size <= block < 2 * size
 
 
 def test_orders_differ_by_seed_round_client_and_pass():
