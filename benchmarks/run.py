@@ -9,7 +9,14 @@ from pathlib import Path
 
 from cases import CASES
 
-for more in ("noise", "accounting", "calibration", "ledger", "secure_aggregation"):  # each registers its cases
+for more in (
+    "noise",
+    "accounting",
+    "calibration",
+    "ledger",
+    "secure_aggregation",
+    "report",
+):  # each registers its cases
     importlib.import_module(more)
 
 

@@ -38,3 +38,17 @@ need_postgres() { # the server's programs, for the tests, which start servers of
   sed -i 's/^#* *create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
   apt-get install -y -qq --no-install-recommends postgresql > /dev/null
 }
+
+need_chromium() { # a browser, for the tests of the report's page
+  if command -v chromium > /dev/null || command -v google-chrome > /dev/null; then
+    return
+  fi
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then
+    echo "no Chromium is installed here, and only root on Debian can be helped" >&2
+    return
+  fi
+  echo "installing Chromium" >&2
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq chromium fonts-dejavu-core > /dev/null
+}

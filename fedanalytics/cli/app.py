@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from fedanalytics._version import __version__
-from fedanalytics.cli import audit, calibrate, epsilon, ledgers, query, run, train
+from fedanalytics.cli import audit, calibrate, epsilon, ledgers, officer, query, run, train
 from fedanalytics.cli.failures import Group
 
 CODES = (
     "Exit codes: 0 done, 2 bad input, 3 budget exceeded, 4 ledger does not verify, 5 ledger locked or unwritable, "
-    "6 a round ended for want of clients, 7 an audit contradicts a claim."
+    "6 a round ended for want of clients, 7 an audit contradicts a claim, 8 a budget is spent to the mark of an alert."
 )
 
 app = typer.Typer(
@@ -31,9 +31,9 @@ app.command("train", epilog=f"Examples:\n{train.EXAMPLE}")(train.train)
 app.command("calibrate", epilog=f"Examples:\n{calibrate.EXAMPLE}")(calibrate.calibrate)
 app.command("epsilon", epilog=f"Examples:\n{epsilon.EXAMPLE}")(epsilon.epsilon)
 app.command("audit", epilog=f"Examples:\n{audit.EXAMPLE}")(audit.command)
-ledger.command("show")(ledgers.show)
 ledger.command("verify")(ledgers.verify)
 ledger.command("head")(ledgers.head)
+officer.join(app, ledger)
 app.add_typer(ledger, name="ledger")
 
 

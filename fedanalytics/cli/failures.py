@@ -9,6 +9,8 @@
 | 4 | the ledger does not verify |
 | 5 | the ledger is held by another process, or a file could not be read or written |
 | 6 | a round ended without a sum for want of clients; what was reserved stays spent |
+| 7 | an audit contradicts a claim |
+| 8 | a budget is spent to the mark of an alert |
 | 130 | interrupted; what was reserved stays spent, and the same keys resume it |
 """
 

@@ -15,12 +15,12 @@ from fedanalytics.cli.copies import copied, place
 from fedanalytics.cli.drawings import NARROW
 from fedanalytics.cli.exporting import text_of
 from fedanalytics.cli.hints import MaybeText
-from fedanalytics.cli.numbers import percent
 from fedanalytics.cli.printing import print_balance
 from fedanalytics.cli.screen import screen
 from fedanalytics.ledger import Head
 from fedanalytics.ledger import verify as verified
 from fedanalytics.privacy import units
+from fedanalytics.report.words import percent
 
 File = Annotated[
     str,

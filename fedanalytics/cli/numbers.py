@@ -35,15 +35,3 @@ def interval(lower: float, upper: float, error: float) -> str:
     '56.51 … 57.70'
     """
     return f"{shown(lower, error)} … {shown(upper, error)}"
-
-
-def percent(part: float, whole: float) -> str:
-    """A part of a whole.
-
-    >>> percent(1, 3), percent(1, 300), percent(1, 10**9), percent(1, 1)
-    ('33.3 %', '0.33 %', 'under 0.001 %', '100 %')
-    """
-    share = 100 * part / whole if whole else 0.0
-    if 0 < share < 0.001:
-        return "under 0.001 %"
-    return f"{share:.1f}".removesuffix(".0") + " %" if share >= 10 else f"{share:.2g} %"

@@ -15,9 +15,10 @@ from fedanalytics.cli.asking import Outcome, Rehearsal
 from fedanalytics.cli.balance import Balance
 from fedanalytics.cli.drawings import MOST_ROWS, NARROW, Answered, drawing, singles, table
 from fedanalytics.cli.job import Job
-from fedanalytics.cli.numbers import percent, shown
+from fedanalytics.cli.numbers import shown
 from fedanalytics.cli.plots import tank
 from fedanalytics.privacy import units
+from fedanalytics.report.words import percent
 from fedanalytics.session import Preview, Price
 from fedanalytics.trust.priced import Guarantee
 

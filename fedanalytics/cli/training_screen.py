@@ -9,12 +9,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fedanalytics.cli.numbers import percent, shown
+from fedanalytics.cli.numbers import shown
 from fedanalytics.cli.printing import print_balance
 from fedanalytics.cli.rehearsing import Forecast, Job
 from fedanalytics.cli.trained import FILES
 from fedanalytics.cli.training_progress import figure_shown
 from fedanalytics.cli.training_run import Trained
+from fedanalytics.report.words import percent
 from fedanalytics.trust.priced import Guarantee
 
 

@@ -1,0 +1,17 @@
+"""The commands for the privacy officer, in one place: the page, the exports, what is left and for how long."""
+
+from __future__ import annotations
+
+import typer
+
+from fedanalytics.cli import exports, outlook, reports, spending
+
+
+def join(app: typer.Typer, ledger: typer.Typer) -> None:
+    """Give the program its report, and ``ledger`` what an officer asks of it."""
+    app.command("report", epilog=f"Examples:\n{reports.EXAMPLE}")(reports.report)
+    ledger.command("show")(spending.show)
+    ledger.command("remaining")(outlook.remaining)
+    ledger.command("forecast")(outlook.forecast)
+    ledger.command("alert")(outlook.alert)
+    ledger.command("export")(exports.export)
