@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -16,8 +17,10 @@ import textwrap
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fedanalytics.fleet import Fleet
+from fedanalytics.errors import BadArgument
 from fedanalytics.ledger import Ledger, verify
 
 RECIPE = """
@@ -469,27 +472,33 @@ def test_the_example_is_what_it_says():
     assert found.file.name == "net.py"
 
 
-def test_a_client_more_moves_no_other_between_training_and_test(place, visits):
+def test_a_split_by_client_declares_its_parts(place):
     from fedanalytics.cli.client_data import client_data
     from fedanalytics.cli.reading import Table
 
-    def fleets(rows):
-        (place / "visits.csv").write_text(rows)
-        table = {
-            "format": "table", "path": "visits.csv", "client": "patient", "features": ["a"], "label": "ill",
-            "population": 200, "test": {"by": "client", "fraction": 0.3},
-        }  # fmt: skip
-        data = client_data(Table(table, "data", "data.{}"))
-        assert data.population == 140
-        return data.fleets()
+    written = {"path": "visits.csv", "client": "patient", "features": ["a"], "label": "ill", "population": 200}
+    held = {"by": "client", "fraction": 0.3}
+    data = client_data(Table({"format": "table", **written, "test": held}, "data", "data.{}"))
+    train, test = data.fleets()
+    assert (train.population, test.population) == (140, 60)
+    assert train.roster + test.roster == 200
+    assert 30 < test.roster < 90
 
-    header, *rows = visits.splitlines(keepends=True)
-    whole = fleets(visits)
-    less = fleets("".join([header, *(row for row in rows if not row.startswith("p007"))]))
-    assert isinstance(whole[0], type(Fleet.from_datasets([([[0.0]], [0])])))
-    assert {whole[0].roster - less[0].roster, whole[1].roster - less[1].roster} == {0, 1}
-    assert whole[0].roster + whole[1].roster == 200
-    assert 30 < whole[1].roster < 90
+
+@given(ids=st.lists(st.text(min_size=1), min_size=2, max_size=30, unique=True), seed=st.integers(0, 5))
+def test_a_client_more_moves_no_other_between_training_and_test(ids, seed):
+    """Else the model of neighbouring data would differ by more than one client."""
+    from fedanalytics.cli.held_out import by_client
+    from fedanalytics.datasets import from_clients
+
+    def parts(names):
+        source = from_clients({name: ([[1.0]], [0]) for name in names})
+        with contextlib.suppress(BadArgument):  # nobody is left on one side
+            return [set(part.client_ids) for part in by_client(source, 0.5, seed)]
+
+    whole, fewer = parts(ids), parts(ids[1:])
+    if whole and fewer:
+        assert fewer == [part - {ids[0]} for part in whole]
 
 
 # ---------------------------------------------------------------- recipes that cannot be meant
