@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from fedanalytics.cli.numbers import decimals, percent, shown
+from fedanalytics.cli.numbers import decimals, shown
 from fedanalytics.cli.plots import Line, bar, tank, whiskers
+from fedanalytics.report.words import percent
 
 unit = st.floats(0, 1)
 
