@@ -100,7 +100,7 @@ class Offers:
         >>> from fedanalytics.privacy.sensitivity import counting
         >>> count = counting(1, 1, Relation.ZERO_OUT)
         >>> [round(Offers((Offer(rho=0.05), Offer(rho=r))).event(count).variance, 1) for r in (0.1, 0.02)]
-        [10.9, 26.0]
+        [11.9, 27.1]
     """
 
     parts: tuple[Offer, ...]
