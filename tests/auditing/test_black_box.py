@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fedanalytics.auditing import Dp, Gdp, Zcdp, audit
+from fedanalytics.auditing import Dp, Gdp, Zcdp
+from fedanalytics.auditing.black_box import audit
 from fedanalytics.errors import BadArgument
 from fedanalytics.privacy import Exact, Gaussian, Laplace, samplers
 from fedanalytics.privacy.keystream import Keystream
