@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -43,7 +44,7 @@ class DatasetFleet:
         if not isinstance(self._data, Sequence) or not len(self._data):
             raise BadArgument("data= must be a list with one pair (features, labels) per client, at least one")
         self.roster = len(self._data)
-        self._names = tuple(map(str, names if names is not None else range(self.roster)))
+        self._given = None if names is None else tuple(map(str, names))
         self.columns: dict[str, str] = {}
         self._loaded: dict[str, Any] = {}
 
@@ -80,10 +81,15 @@ class DatasetFleet:
     def assigned(self, groups: int) -> npt.NDArray[np.int64]:
         """Which of so many public groups each client is in, shape (roster,): by a hash of its name.
 
-        In a list, a client's place is its name: to remove one from it is to empty its data set.
+        In a list clients have no names, and a place would follow from who else is there: there it is by a hash of the
+        client's own data.
         """
         hashes = (hashlib.blake2b(name.encode(), digest_size=8).digest() for name in self._names)
         return np.array([int.from_bytes(each, "little") % groups for each in hashes], dtype=np.int64)
+
+    @functools.cached_property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(map(_contents, self._data)) if self._given is None else self._given
 
     def _sum(self, block: Block, steps: int, clients: npt.NDArray[np.int64], *, everyone: bool) -> Integers:
         total, seen = np.zeros(block.encoder.size, dtype=np.int64), 0
@@ -136,6 +142,15 @@ def _code(work: Work) -> Code:
             "columns make a fleet of a table: Fleet.from_pandas, from_parquet, from_csv"
         )
     return work.code
+
+
+def _contents(pair: Any) -> str:
+    """A name for a client without one, made of all that it holds."""
+    hashed = hashlib.blake2b(digest_size=16)
+    for part in map(np.asarray, pair):
+        hashed.update(repr((part.shape, str(part.dtype))).encode())
+        hashed.update(np.ascontiguousarray(part).tobytes())
+    return hashed.hexdigest()
 
 
 def _null(block: Block, clients: int) -> npt.NDArray[np.float64]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from fedanalytics.errors import BadArgument
 from fedanalytics.learning.algorithm import Algorithm, State
@@ -50,7 +51,7 @@ class LocalUpdate:
     """The code that clients run: local training from the parameters that the server sent (`round.work.Code`).
 
     A client's row is its update, and, where the clip is adaptive, +1 or -1 beside it: whether that was within the clip.
-    It depends on the client's examples only, bit for bit (`isolated=True`).
+    It depends on the client's examples only, bit for bit (`isolated=True`), its shuffling and dropout included.
     """
 
     model: Model
@@ -94,7 +95,9 @@ class LocalUpdate:
 
 
 def fitting(data: Any, model: Model, local: LocalTraining) -> Clients:
-    """The clients' examples, if the model and the loss can read them.
+    """The clients' examples, if the model and the loss can read them, each client's randomness seeded by its own data.
+
+    (By its place it would be seeded by who else is there: one more client would move every other's update.)
 
     Raises:
         BadArgument: they cannot; the client is named.
@@ -102,7 +105,15 @@ def fitting(data: Any, model: Model, local: LocalTraining) -> Clients:
     clients = data if isinstance(data, Clients) else Clients.of(data, model.dtype)
     if clients.sizes.any():
         check_labels(clients, probe(model, local.loss_fn, Shapes.of(clients)))
-    return clients
+    return replace(clients, ids=np.array([_own_seed(*pair) for pair in clients.examples], dtype=np.int64))
+
+
+def _own_seed(features: torch.Tensor, labels: torch.Tensor) -> int:
+    hashed = hashlib.blake2b(digest_size=7)
+    for part in (features, labels):
+        hashed.update(repr((tuple(part.shape), part.dtype)).encode())
+        hashed.update(part.contiguous().numpy().tobytes())
+    return int.from_bytes(hashed.digest(), "little")
 
 
 @dataclass(frozen=True, eq=False)

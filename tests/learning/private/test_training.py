@@ -157,6 +157,19 @@ def test_no_client_moves_the_sum_by_more_than_its_clip(model_fn, clients):
     assert moves[2] == moves[3] == 0
 
 
+@pytest.mark.parametrize("place", [0, 7, 20])
+def test_one_client_more_changes_nobody_elses_row_wherever_it_stands(model_fn, clients, place):
+    """Not its place but its own data seeds a client's shuffling: else one more would move every other update."""
+    model = Model.of(model_fn)
+    training = Training.of(model, UNIFORM, Plan(1.0, 1e-5, 1, 200, 200, 1.0), FixedClip(1.0))
+    block, steps = training.block(training.start), 1 << 20
+    base = clients[:20]
+    more = [*base[:place], clients[100], *base[place:]]
+    [rows] = fa.Fleet.from_datasets(base).messages([block], [steps])
+    [others] = fa.Fleet.from_datasets(more).messages([block], [steps])
+    assert (np.delete(others, place, axis=0) == rows).all()
+
+
 def test_the_row_of_a_client_is_its_own_bit_for_bit(model_fn, clients):
     model = Model.of(model_fn)
     training = Training.of(model, UNIFORM, Plan(1.0, 1e-5, 1, 200, 200, 1.0), FixedClip(0.1))

@@ -76,6 +76,7 @@ def test_cohorts_are_groups_by_name_and_everybody_has_as_many_turns(clients):
     assert (np.bincount(groups, minlength=4) > 30).all()
     one_less = fa.Fleet.from_datasets(clients[:-1])
     assert (one_less.assigned(4) == groups[:-1]).all()
+    assert (fa.Fleet.from_datasets(clients[1:]).assigned(4) == groups[1:]).all()  # wherever the one less stood
     named = fa.datasets.from_clients({f"w{i}": pair for i, pair in enumerate(clients)})
     assert (fa.Fleet.from_datasets(named).assigned(4) != groups).any()
     found = unsampled_plan(**ASKED)
