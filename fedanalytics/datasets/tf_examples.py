@@ -13,7 +13,8 @@ map entry  1: name  2: Feature
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -42,9 +43,9 @@ def decode_example(blob: bytes) -> dict[str, Value]:
         {'label': array([7]), 'pixels': array([0.5, 1. ], dtype=float32)}
     """
     found: dict[str, Value] = {}
-    for entry in _messages(memoryview(_merged(memoryview(blob), 1)), 1):
-        name = _name(bytes(_last(entry, 1)))
-        value = _value(memoryview(_merged(entry, 2)))
+    for entry in _within(_within([memoryview(blob)], 1), 1):
+        name = _name(_within([entry], 1))
+        value = _value(_within([entry], 2))
         if value is None:
             found.pop(name, None)
         else:
@@ -108,52 +109,46 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
     return value, at + place + 1
 
 
-def _messages(message: memoryview, number: int) -> Iterator[memoryview]:
-    return (payload for found, wire, payload in _fields(message) if found == number and wire == _LENGTH)
+def _within(pieces: Iterable[memoryview], number: int) -> list[memoryview]:
+    """The payloads of one field in a message that may have come in pieces, each of which is whole in itself."""
+    return [
+        payload for piece in pieces for found, wire, payload in _fields(piece) if found == number and wire == _LENGTH
+    ]
 
 
-def _merged(message: memoryview, number: int) -> bytes:
-    """A message that may come in pieces: what follows one another is one."""
-    return b"".join(_messages(message, number))
+def _name(raws: Iterable[memoryview]) -> str:
+    """The last of them; each must be UTF-8."""
+    name = ""
+    for raw in raws:
+        try:
+            name = bytes(raw).decode()
+        except UnicodeDecodeError:
+            raise _malformed(f"a name is not UTF-8: {bytes(raw[:40])!r}") from None
+    return name
 
 
-def _last(message: memoryview, number: int) -> memoryview:
-    last = memoryview(b"")
-    for last in _messages(message, number):  # noqa: B007 - the last one counts, and all are checked
-        pass
-    return last
-
-
-def _name(raw: bytes) -> str:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        raise _malformed(f"a name is not UTF-8: {raw[:40]!r}") from None
-
-
-def _value(feature: memoryview) -> Value | None:
+def _value(feature: Iterable[memoryview]) -> Value | None:
     """The kind that comes last, with the pieces of it since another kind came."""
     kind: int | None = None
     pieces: list[memoryview] = []
-    for number, wire, payload in _fields(feature):
+    for number, wire, payload in chain.from_iterable(map(_fields, feature)):
         if wire == _LENGTH and number in {_BYTES, _FLOATS, _INTEGERS}:
             if number != kind:
                 kind, pieces = number, []
             pieces.append(payload)
-    values = memoryview(b"".join(pieces))
     if kind == _BYTES:
-        return tuple(bytes(item) for item in _messages(values, 1))
+        return tuple(bytes(item) for item in _within(pieces, 1))
     if kind == _FLOATS:
-        return np.frombuffer(_numbers(values, _FIXED32), dtype="<f4").astype(np.float32)
+        return np.frombuffer(_numbers(pieces, _FIXED32), dtype="<f4").astype(np.float32)
     if kind == _INTEGERS:
-        return _integers(np.frombuffer(_numbers(values, _VARINT), dtype=np.uint8))
+        return _integers(np.frombuffer(_numbers(pieces, _VARINT), dtype=np.uint8))
     return None
 
 
-def _numbers(values: memoryview, wire_of_one: int) -> bytes:
+def _numbers(pieces: Iterable[memoryview], wire_of_one: int) -> bytes:
     """The bytes of a list's numbers, packed or not."""
     chunks: list[memoryview] = []
-    for number, wire, payload in _fields(values):
+    for number, wire, payload in chain.from_iterable(map(_fields, pieces)):
         if number != 1 or wire not in {_LENGTH, wire_of_one}:
             continue
         if wire_of_one == _FIXED32 and len(payload) % 4:

@@ -212,10 +212,11 @@ def test_neighbours_of_the_caller_as_tables_fleets_and_by_name():
     for pair in (tuple(frames), fleets):
         report = audit(query, pair, trials=64, confidence=SURE, client="sensor", rho=0.5)
         assert (report.neighbours, len(report.all)) == ("as given", 1)
-    both = {"one more": frames, "two more": (frames[0], pd.concat([frames[1], frames[1].assign(sensor=[7, 8])]))}
-    report = audit(query, both, trials=1024, confidence=SURE, client="sensor", rho=8.0)
-    assert report.verdict == "violated"  # they are no neighbours
-    assert report.neighbours == "two more"
+    many = pd.DataFrame({"sensor": range(11), "temp": [50.0] * 11})
+    both = {"one more": frames, "ten more": (frames[0], many)}
+    report = audit(query, both, trials=1024, confidence=SURE, client="sensor", rho=0.5)
+    assert report.verdict == "violated"  # they are no neighbours: 4.5 standard deviations where at most one is claimed
+    assert report.neighbours == "ten more"
 
 
 def test_a_claim_of_the_callers_own():

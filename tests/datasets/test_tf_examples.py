@@ -215,8 +215,7 @@ def test_single_values_and_matrices_are_written_flat():
 @pytest.fixture(scope="module")
 def message():
     """The class of tf.train.Example, built from its description."""
-    descriptor_pb2 = pytest.importorskip("google.protobuf.descriptor_pb2")
-    from google.protobuf import descriptor_pool, message_factory
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     kinds = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(name="example.proto", package="t", syntax="proto3")
@@ -237,13 +236,10 @@ def message():
     for each in feature.field:
         each.oneof_index = 0
     features = add("Features", (many, kinds.TYPE_MESSAGE, ".t.Features.FeatureEntry", "feature"))
-    entry = add(
-        "FeatureEntry",
-        (one, kinds.TYPE_STRING, None, "key"),
-        (one, kinds.TYPE_MESSAGE, ".t.Feature", "value"),
-        into=features.nested_type,
-    )
-    entry.options.map_entry = True
+    # A list of entries is a map on the wire; not marked as one, so that an entry with an unknown field stays an entry:
+    # protobuf's implementations differ there.
+    entry = ((one, kinds.TYPE_STRING, None, "key"), (one, kinds.TYPE_MESSAGE, ".t.Feature", "value"))
+    add("FeatureEntry", *entry, into=features.nested_type)
     add("Example", (one, kinds.TYPE_MESSAGE, ".t.Features", "features"))
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
@@ -252,7 +248,7 @@ def message():
 
 def theirs(parsed):
     out = {}
-    for name, value in parsed.features.feature.items():
+    for name, value in {entry.key: entry.value for entry in parsed.features.feature}.items():
         kind = value.WhichOneof("kind")
         if kind == "bytes":
             out[name] = tuple(value.bytes.value)
