@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from fedanalytics.auditing.runs import Mechanism
 from fedanalytics.auditing.sketch import columns
 from fedanalytics.auditing.views import Attack
 from fedanalytics.errors import BadArgument
+from fedanalytics.ledger import Budget
 from fedanalytics.privacy.events import Event
 from fedanalytics.privacy.relations import Relation
 from fedanalytics.round.blocks import Query
@@ -35,16 +36,21 @@ class QueryReport(AuditReport):
 
     Attributes:
         neighbours: on which the worst was found: what the client is like.
+        trust: the trust model that collected.
+        relation: under which they are neighbours.
         all: (neighbours, report), in the order in which they were run.
     """
 
     neighbours: str = ""
+    trust: str = ""
+    relation: str = ""
     all: tuple[tuple[str, AuditReport], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
         tried = [{"neighbours": name, **report.to_json()} for name, report in self.all]
-        return {**super().to_json(), "neighbours": self.neighbours, "all": tried}
+        asked = {"neighbours": self.neighbours, "trust": self.trust, "relation": self.relation}
+        return {**super().to_json(), **asked, "all": tried}
 
     def __str__(self) -> str:
         tried = ", ".join(dict.fromkeys(name for name, _ in self.all))
@@ -66,6 +72,7 @@ def audit(
     epsilon: float | None = None,
     delta: float | None = None,
     noise_multiplier: float | None = None,
+    budget: Budget | None = None,
 ) -> AuditReport:
     """Try to refute the claim of a mechanism, or that of a query as a session would run it.
 
@@ -94,9 +101,11 @@ def audit(
         epsilon: pure, or with `delta`.
         delta: goes with `epsilon`.
         noise_multiplier: as noise over sensitivity.
+        budget: whose ledger keeps the report, as evidence about its claims; nothing is spent. None to keep it nowhere.
 
     Raises:
         BadArgument: an argument is not as above, or the session would refuse the query.
+        LedgerError: the report could not be written into the budget's ledger.
 
     Example:
         >>> import fedanalytics as fa
@@ -104,7 +113,27 @@ def audit(
         >>> report.verdict, report.limit, len(report.all) > 2
         ('consistent', 1.0, True)
     """
+    if not isinstance(budget, Budget | None):
+        raise BadArgument(f"budget= must be a budget of a ledger, ledger.budget(name), got {budget!r}")
     offer = {"rho": rho, "epsilon": epsilon, "delta": delta, "noise_multiplier": noise_multiplier}
+    report = _report(target, neighbours, claim, trials, confidence, trust, relation, client, attack, offer)
+    if budget is not None:
+        budget.record_audit(report)
+    return report
+
+
+def _report(  # noqa: PLR0917  # as `audit` was called
+    target: Mechanism | Query | Sequence[Query],
+    neighbours: Any,
+    claim: Claim | Event | None,
+    trials: int,
+    confidence: float,
+    trust: Trust | None,
+    relation: Relation | str | None,
+    client: str,
+    attack: Attack | None,
+    offer: dict[str, float | None],
+) -> AuditReport:
     asks = isinstance(target, Query) or (isinstance(target, list | tuple) and len(target) > 0)
     if not asks:
         return _of_mechanism(target, neighbours, claim, trials, confidence, attack, {**offer, "trust": trust})
@@ -119,7 +148,8 @@ def audit(
     else:
         pairs = given(neighbours, client)
         priced = [Asked.of(query, model, pair.fleet, held, offer) for pair in pairs]
-    return _worst(_different(zip(pairs, priced, strict=True)), claim, trials, confidence)
+    found = _worst(_different(zip(pairs, priced, strict=True)), claim, trials, confidence)
+    return replace(found, trust=model.name, relation=held.value)
 
 
 def _of_mechanism(  # noqa: PLR0917  # as `audit` was called

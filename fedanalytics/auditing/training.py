@@ -92,7 +92,10 @@ def audit_training(
         raise BadArgument(f"key={key!r} stands for an earlier run, whose coins are not known any more: choose another")
     scores = np.sum([_scores(block, values, canaries) for block, values in witness.seen], axis=0)
     claim = OfEvent(result.release.cost.event, plan.delta)
-    return audit_canaries(scores[coins], scores[~coins], claim=claim, confidence=confidence, independent=independent)
+    report = audit_canaries(scores[coins], scores[~coins], claim=claim, confidence=confidence, independent=independent)
+    whose = {"trust": session.trust.name, "relation": session.budget.relation.value}
+    session.budget.record_audit({**report.to_json(), **whose})
+    return report
 
 
 def random_canaries(

@@ -15,10 +15,13 @@ from rich.text import Text
 from fedanalytics import _validate
 from fedanalytics._version import __version__
 from fedanalytics.auditing import AuditReport, FamilyReport, audit, family
+from fedanalytics.cli.copies import existing
 from fedanalytics.cli.drawings import table
 from fedanalytics.cli.exporting import text_of
+from fedanalytics.cli.hints import MaybeText
 from fedanalytics.cli.screen import screen
 from fedanalytics.errors import BadArgument
+from fedanalytics.ledger import Budget
 from fedanalytics.round.blocks import Query
 from fedanalytics.statistics import Count, Histogram, Mean, Sum, Variance
 from fedanalytics.trust import Central, Local, SecureAggregation, Trust
@@ -27,6 +30,8 @@ EXAMPLE = """
     fedanalytics audit --all
 
     fedanalytics audit mean histogram --trials 65536 --json
+
+    fedanalytics audit --all --ledger budget.db --budget sensors
 """
 MaybeTexts = Optional[list[str]]  # noqa: UP045  # see cli/hints.py
 VIOLATED = 7  # the exit code
@@ -87,13 +92,18 @@ def command(
     *,
     everything: Annotated[bool, typer.Option("--all", help="All statistics.")] = False,
     trials: Annotated[int, typer.Option(min=16, metavar="N", help="Of each claim, on each neighbour.")] = TRIALS,
+    ledger: Annotated[
+        MaybeText, typer.Option(metavar="FILE", help="Write what is found into this ledger, as evidence.")
+    ] = None,
+    budget: Annotated[MaybeText, typer.Option(metavar="NAME", help="About which of its budgets.")] = None,
     json: Annotated[bool, typer.Option("--json", help="JSON alone on standard output.")] = False,
 ) -> None:
     """Attack every statistic under every trust model, as a session would run it, and compare with what it is priced.
 
-    Made-up fleets that differ in one extreme client; no data, no ledger. The risk of any false alarm is 0.001.
+    Made-up fleets that differ in one extreme client; no data. The risk of any false alarm is 0.001.
     """
     names = _asked(statistics or [], everything=everything)
+    kept = _kept(ledger, budget)
     begun, console = time.perf_counter(), screen(error=True)
     audits = {
         f"{question}; {setting}": partial(_one, question, setting, trials) for question in names for setting in SETTINGS
@@ -101,6 +111,9 @@ def command(
     with console.status("") as status:
         found = family({name: _told(name, run, status.update) for name, run in audits.items()}, alpha=ALPHA)
     seconds = time.perf_counter() - begun
+    if kept is not None:
+        for _, report in found.reports:
+            kept.record_audit(report)
     if json:
         typer.echo(text_of({"fedanalytics": __version__, **found.to_json(), "seconds": round(seconds, 1)}))
     else:
@@ -117,6 +130,15 @@ def _asked(statistics: list[str], *, everything: bool) -> list[str]:
     for one in statistics:
         _validate.one_of(known, STATISTIC=one)
     return [name for name in QUESTIONS if everything or name.partition(",")[0] in statistics]
+
+
+def _kept(ledger: str | None, name: str | None) -> Budget | None:
+    """The budget whose ledger keeps the reports; found before anything is run."""
+    if ledger is None and name is None:
+        return None
+    if ledger is None or name is None:
+        raise BadArgument("--ledger and --budget go together: evidence is about one budget")
+    return existing(ledger, name)
 
 
 def _one(question: str, setting: str, trials: int, confidence: float) -> AuditReport:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedanalytics.ledger import Amount, Budget
+from fedanalytics.ledger.entries import now
 from fedanalytics.privacy import units
 
 
@@ -16,7 +17,12 @@ class Balance:
     Attributes:
         cap: in units of 1e-12 of what the filter counts.
         filter: its name; `counts` is "rho" or "epsilon".
-        epsilon, delta: as it was opened; None where it was not.
+        epsilon, delta: as it was opened, or amended since; None where it was not.
+        window: the length of its windows, each of which has the cap; None if the cap holds for good.
+        renews: when the next one begins.
+        promise: what is guaranteed of everything that it pays for, in one sentence.
+        spent: in the current window, if there are any.
+        remaining: likewise, for whoever opened the ledger: less than what is left, where they have a cap of their own.
     """
 
     name: str
@@ -28,8 +34,16 @@ class Balance:
     relation: str
     unit: str | None
     dataset: str | None
+    window: str | None
+    renews: str | None
+    promise: str
     spent: Amount
     remaining: Amount
+
+    @property
+    def left(self) -> int:
+        """Units that are left in the current window."""
+        return self.cap - self.spent.units
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -42,6 +56,9 @@ class Balance:
             "relation": self.relation,
             "unit": self.unit,
             "dataset": self.dataset,
+            "window": self.window,
+            "window_ends": self.renews,
+            "promise": self.promise,
             "spent": amount_json(self.spent),
             "remaining": amount_json(self.remaining),
         }
@@ -49,6 +66,7 @@ class Balance:
 
 def balance(budget: Budget) -> Balance:
     """The balance of a budget now."""
+    window = budget.window
     return Balance(
         name=budget.name,
         cap=budget.cap,
@@ -59,6 +77,9 @@ def balance(budget: Budget) -> Balance:
         relation=budget.relation.value,
         unit=budget.unit,
         dataset=budget.dataset,
+        window=str(window) if window else None,
+        renews=window.end(window.start(now())) if window else None,
+        promise=budget.promise,
         spent=budget.spent,
         remaining=budget.remaining,
     )

@@ -8,8 +8,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from fedanalytics.errors import LedgerCorrupt
-from fedanalytics.ledger import Ledger
+from fedanalytics import _validate
+from fedanalytics.errors import BadArgument, LedgerCorrupt
+from fedanalytics.ledger import Budget, Ledger
 from fedanalytics.ledger.connections import database
 from fedanalytics.ledger.database import Connection
 from fedanalytics.ledger.store import extends, last_head, outdated
@@ -43,6 +44,21 @@ def copied(path: str) -> Iterator[Ledger]:
             _fill(copy, source)
         with Ledger(copy) as ledger:
             yield ledger
+
+
+def existing(path: str, name: str) -> Budget:
+    """A budget of a ledger, to be written to; neither is made.
+
+    Raises:
+        BadArgument: there is no such file or database, it is no ledger, or it has no such budget.
+        LedgerCorrupt: it is damaged, or older than the head beside it.
+    """
+    with copied(path) as copy:
+        known = copy.budgets()
+    if name not in known:
+        near = _validate.did_you_mean(name, known)
+        raise BadArgument(f"BUDGET {name!r}: this ledger has no such budget{near}")
+    return Ledger(path).budget(name)
 
 
 def place(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,10 @@ from fedanalytics.cli.reading import Table
 from fedanalytics.errors import BadArgument
 from fedanalytics.ledger import Budget, Ledger
 from fedanalytics.privacy.relations import Relation
+
+_CAPS = ("epsilon", "delta", "rho")
+_RULES = ("relation", "overlap", "filter", "order", "group", "window", "actor_caps")
+_KEYS = ("name", *_CAPS, *_RULES, "ledger")
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,8 @@ class Funds:
     filter: str | None
     order: int | None
     group: tuple[str, str | float] | None
+    window: str | None
+    actor_caps: Mapping[str, Any] | None
     ledger: str | None
     table: Table
 
@@ -40,7 +47,9 @@ class Funds:
         Raises:
             BadArgument: it has other terms, or no cap; or it shares its people with another.
         """
-        with self.table.blamed("epsilon", "delta", "rho", "overlap", "filter", "order", "group"):
+        with self.table.blamed(
+            "epsilon", "delta", "rho", "overlap", "filter", "order", "group", "window", "actor_caps"
+        ):
             return ledger.budget(
                 self.name,
                 epsilon=self.epsilon,
@@ -51,6 +60,8 @@ class Funds:
                 filter=self.filter,
                 order=self.order,
                 group=self.group,
+                window=self.window,
+                actor_caps=self.actor_caps,
             )
 
 
@@ -60,8 +71,8 @@ def funds(table: Table, name: str) -> Funds:
     Raises:
         BadArgument: a key is unknown, or its value cannot be meant.
     """
-    table.only(("name", "epsilon", "delta", "rho", "relation", "overlap", "filter", "order", "group", "ledger"))
-    numbers = {key: table.find(key, reading.number) for key in ("epsilon", "delta", "rho")}
+    table.only(_KEYS)
+    numbers = {key: table.find(key, reading.number) for key in _CAPS}
     found = Funds(
         name=table.find("name", reading.text) or name,
         **numbers,
@@ -70,6 +81,8 @@ def funds(table: Table, name: str) -> Funds:
         filter=table.find("filter", reading.text),
         order=table.find("order", reading.whole),
         group=table.find("group", reading.member),
+        window=table.find("window", reading.text),
+        actor_caps=table.find("actor_caps", reading.mapping),
         ledger=table.find("ledger", reading.text),
         table=table,
     )

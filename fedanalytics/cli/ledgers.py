@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -17,10 +18,10 @@ from fedanalytics.cli.exporting import text_of
 from fedanalytics.cli.hints import MaybeText
 from fedanalytics.cli.printing import print_balance
 from fedanalytics.cli.screen import screen
-from fedanalytics.ledger import Head
+from fedanalytics.ledger import BudgetState, Head
 from fedanalytics.ledger import verify as verified
 from fedanalytics.privacy import units
-from fedanalytics.report.words import percent
+from fedanalytics.report.words import percent, plural
 
 File = Annotated[
     str,
@@ -58,18 +59,49 @@ def verify(
     found = verified(file, head)
     name = place(file)
     if json:
-        budgets = {
-            name: {"cap": units.rho(state.cap), "spent": units.rho(state.spent), "open": len(state.open)}
-            for name, state in found.budgets.items()
-        }
-        typer.echo(text_of({"ledger": name, "entries": found.entries, "head": str(found.head), "budgets": budgets}))
+        budgets = {name: _state(state) for name, state in found.budgets.items()}
+        named = {"ledger": name, "entries": found.entries, "head": str(found.head)}
+        typer.echo(text_of({**named, "backdated": list(found.backdated), "budgets": budgets}))
         return
     console = screen()
     console.print(Text(f"{name} verifies: {found.entries} entries", style="bold green"), soft_wrap=True)
     for name, state in found.budgets.items():
-        unanswered = f", {len(state.open)} reserved without an answer" if state.open else ""
-        console.print(Text(f"  budget {name}: {percent(state.spent, state.cap)} spent{unanswered}"), soft_wrap=True)
+        console.print(Text(f"  budget {name}: {', '.join(_said(state))}"), soft_wrap=True)
+    if found.backdated:
+        dated = ", ".join(map(str, found.backdated[:8]))
+        many = ", ..." if len(found.backdated) > 8 else ""
+        console.print(
+            Text(f"dated before an earlier one, by more than clocks may differ: entry {dated}{many}", style="yellow"),
+            soft_wrap=True,
+        )
     console.print(Text(f"head {found.head}", style="dim"), soft_wrap=True)
+
+
+def _said(state: BudgetState) -> Iterator[str]:
+    """What verification found of a budget."""
+    if state.fullest:
+        yield f"{plural(state.windows, 'window')}, the fullest {percent(state.fullest.spent, state.cap)} spent"
+    else:
+        yield f"{percent(state.spent, state.cap)} spent"
+    yield f"charged {state.charged}"
+    yield f"by a second accountant {state.second}"
+    if state.open:
+        yield f"{len(state.open)} reserved without an answer"
+    if state.amended:
+        yield f"cap amended {plural(state.amended, 'time')}"
+    violated = sum(verdict == "violated" for _, verdict in state.audits)
+    if state.audits:
+        yield f"{plural(len(state.audits), 'audit')}, {violated or 'none'} violated"
+
+
+def _state(state: BudgetState) -> dict[str, Any]:
+    losses = {
+        name: {loss.counts: loss.amount, "delta": loss.delta, "method": loss.method}
+        for name, loss in (("charged", state.charged), ("second_accountant", state.second))
+    }
+    counts = {"open": len(state.open), "windows": state.windows, "amended": state.amended}
+    audits = [{"entry": entry, "verdict": verdict} for entry, verdict in state.audits]
+    return {"cap": units.rho(state.cap), "spent": units.rho(state.spent), **counts, **losses, "audits": audits}
 
 
 def head(file: File) -> None:

@@ -1,10 +1,10 @@
-"""The commands for the privacy officer, in one place: the page, the exports, what is left and for how long."""
+"""The commands for the privacy officer, in one place: the page, the exports, caps, what is left and for how long."""
 
 from __future__ import annotations
 
 import typer
 
-from fedanalytics.cli import exports, outlook, reports, spending
+from fedanalytics.cli import amend, exports, outlook, reports, spending
 
 
 def join(app: typer.Typer, ledger: typer.Typer) -> None:
@@ -14,4 +14,5 @@ def join(app: typer.Typer, ledger: typer.Typer) -> None:
     ledger.command("remaining")(outlook.remaining)
     ledger.command("forecast")(outlook.forecast)
     ledger.command("alert")(outlook.alert)
+    ledger.command("amend")(amend.amend)
     ledger.command("export")(exports.export)

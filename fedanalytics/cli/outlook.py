@@ -59,7 +59,7 @@ def forecast(file: File, *, json: Json = False) -> None:
     made = table("budget", ("left", RIGHT), *((title, RIGHT) for title in titles), *[("empty on", RIGHT)] * wide)
     for each in _standings(book):
         paces = [standing(each.account, book.now, days).pace for days in ((_WEEK, DAYS, _EVER) if wide else (DAYS,))]
-        ends = each.pace.ends if each.pace.units else None
+        ends = each.pace.ends if each.pace.units and not each.pace.lasts else None
         cells = [percent(each.left, each.account.cap), *map(_lasts, paces), *[day(ends) if ends else "-"] * wide]
         made.add_row(shortened(each.name), *cells)
     _print(console, book, made)
@@ -89,11 +89,15 @@ def _warning(each: Standing) -> str:
 
 def _left(pace: Pace) -> str:
     if pace.left <= 0:
-        return "nothing left"
+        return f"nothing left until {day(pace.renews)}" if pace.renews else "nothing left"
+    if pace.lasts:
+        return "lasts until the next window at this pace"
     return f"lasts {lasting(pace.days_left)} at this pace" if pace.units else f"nothing spent in {lasting(pace.days)}"
 
 
 def _lasts(pace: Pace) -> str:
+    if pace.lasts:
+        return "its window"
     return lasting(pace.days_left) if pace.units or pace.left <= 0 else "-"
 
 

@@ -77,13 +77,17 @@ def print_balance(console: Console, whole: Balance, now: int = 0) -> None:
     grid.add_row(
         Text(f"budget {whole.name}", style="bold"),
         tank(whole.spent.units / whole.cap, now / whole.cap),
-        Text(f"{percent(whole.remaining.units, whole.cap)} left", style="green"),
+        Text(f"{percent(whole.left, whole.cap)} left", style="green"),
     )
     console.print(Padding(grid, (1, 0, 0, 0), expand=False))
-    words = [_cap(whole), f"each {whole.unit} of {whole.dataset}" if whole.unit else "nothing asked yet"]
+    words = [capped(whole), f"each {whole.unit} of {whole.dataset}" if whole.unit else "nothing asked yet"]
     if now:
         more = whole.remaining.units // now
         words += [f"this run took {percent(now, whole.cap)}", f"enough for {more:,} more" if more else "the last one"]
+    if whole.remaining.units < whole.left:
+        words.append(f"your own cap in it leaves {percent(whole.remaining.units, whole.cap)}")
+    if whole.renews:
+        words.append(f"next window {whole.renews[:16].replace('T', ' ')} UTC")
     _note(console, *words)
 
 
@@ -139,7 +143,9 @@ def _price(job: Job, price: Price, whole: Balance) -> str:
     return percent(price.units, whole.cap) if job.counted else f"{price.counts} {units.rho(price.units):.3g}"
 
 
-def _cap(whole: Balance) -> str:
+def capped(whole: Balance) -> str:
+    """The cap in words."""
+    each = f", every {whole.window}" if whole.window else ""
     if whole.epsilon is not None:
-        return f"ε = {whole.epsilon:g}" + (", pure" if whole.delta is None else f" at δ = {whole.delta:g}")
-    return f"rho = {units.rho(whole.cap):g}"
+        return f"ε = {whole.epsilon:g}" + (", pure" if whole.delta is None else f" at δ = {whole.delta:g}") + each
+    return f"rho = {units.rho(whole.cap):g}{each}"

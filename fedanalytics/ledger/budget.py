@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-import math
 import secrets
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
 from typing import Any
 
 from fedanalytics import _validate
-from fedanalytics.errors import BadArgument, BudgetExceeded, KeyReused, LedgerCorrupt, LedgerError
-from fedanalytics.ledger import results, tables
-from fedanalytics.ledger.amount import Amount, EpsilonSpent, amount
+from fedanalytics.errors import KeyReused, LedgerCorrupt, LedgerError
+from fedanalytics.ledger import audits, results, tables
+from fedanalytics.ledger.admission import admit
+from fedanalytics.ledger.amending import amended
 from fedanalytics.ledger.database import Connection
+from fedanalytics.ledger.entries import now, stamped
 from fedanalytics.ledger.entries import parsed as parsed_entry
-from fedanalytics.ledger.entries import stamped
+from fedanalytics.ledger.heads import Head
+from fedanalytics.ledger.opening import settle, state
 from fedanalytics.ledger.plans import (
     Answer,
     Plan,
@@ -23,23 +26,28 @@ from fedanalytics.ledger.plans import (
     check_price,
     check_relation,
     difference,
-    kind,
 )
-from fedanalytics.ledger.store import Store, Transaction
-from fedanalytics.ledger.terms import Asked, Group, Terms, agreed, check_alone, parsed
-from fedanalytics.privacy import units
-from fedanalytics.privacy.filters import Filter
-from fedanalytics.privacy.relations import Relation
+from fedanalytics.ledger.spent import Spent
+from fedanalytics.ledger.standing import Standing
+from fedanalytics.ledger.store import Transaction
+from fedanalytics.ledger.terms import Asked, Terms
+from fedanalytics.ledger.windows import behind
 from fedanalytics.round.canonical import canonical_json
 
 
-class Budget:
+class Budget(Standing):
     """A cap on what a group of people may lose, and what was spent of it; made by `Ledger.budget`.
 
     Formal guarantee: under the neighbouring relation `relation` on units of privacy `unit`, everything that was
     answered from this budget, each query chosen after the earlier answers, is (epsilon, delta)-DP for the figures it
     was opened with (rho-zCDP for a budget in rho), by the filter `filter`. Budgets of disjoint groups of one dataset
     lose together no more than the one that lost most.
+
+    With a `window`, this holds of what was answered within each one, and the losses of several windows add up; only if
+    each window's questions are about data that no other window's are about, it holds for good, and then for a unit of
+    (client, window) (see `fedanalytics.ledger.windows`). After an amendment, the figures are those of the highest cap
+    to which it would have been amended, whatever was answered. `promise` says all of it of one budget; what else may
+    be read of it stands in `Standing`.
 
     Attributes:
         name: what it is called in the ledger.
@@ -59,85 +67,6 @@ class Budget:
         (True, [41.0])
     """
 
-    def __init__(self, store: Store, name: str, actor: str) -> None:
-        self.name = name
-        self._store = store
-        self._actor = actor
-        self._known: Terms | None = None
-
-    @property
-    def cap(self) -> int:
-        """In units of 1e-12 of what the filter counts: rho, or epsilon under "pure" and "pld"."""
-        return self._terms.cap
-
-    @property
-    def filter(self) -> Filter:
-        """The rule by which queries are admitted; fixed when the budget was opened."""
-        return self._terms.rule
-
-    @property
-    def group(self) -> Group | None:
-        """(column, value) of the clients that it is for; None for all."""
-        return self._terms.group
-
-    @property
-    def epsilon(self) -> float | None:
-        """As it was opened; None for a budget in rho."""
-        return self._terms.epsilon
-
-    @property
-    def delta(self) -> float | None:
-        """As it was opened."""
-        return self._terms.delta
-
-    @property
-    def relation(self) -> Relation:
-        """Which fleets are neighbours."""
-        return Relation(self._terms.relation)
-
-    @property
-    def unit(self) -> str | None:
-        """Whose privacy is counted; None until the first session."""
-        return self._terms.unit
-
-    @property
-    def dataset(self) -> str | None:
-        """On which data; None until the first session."""
-        return self._terms.dataset
-
-    @property
-    def spent(self) -> Amount:
-        """What all reservations cost that were not released, answered or not.
-
-        Its epsilon is the one of a plan fixed in advance; under adaptive choice the guarantee is the cap.
-        """
-        with self._store.read() as connection:
-            terms, spent = _state(connection, self.name)
-            until, _ = tables.last_entry(connection)
-        return amount(spent, terms.delta, terms.rule, lambda: self._queries(until))
-
-    @property
-    def epsilon_spent(self) -> EpsilonSpent:
-        """The epsilon of what was spent, and the rule by which it holds.
-
-        Raises:
-            BadArgument: the budget was opened in rho without a delta.
-        """
-        terms, spent = self._state()
-        if terms.delta is None and terms.rule.counts == "rho":
-            raise BadArgument(
-                f"budget {self.name!r} was opened in rho without a delta=, so it has no epsilon: see spent.rho, or "
-                "fa.privacy.Accountant for any delta"
-            )
-        delta = terms.delta or 0.0
-        return EpsilonSpent(terms.rule.epsilon_of(spent, delta), delta, terms.filter, terms.rule.rule, terms.epsilon)
-
-    @property
-    def remaining(self) -> Amount:
-        """What may still be reserved; its epsilon is the one that the remaining rho alone implies."""
-        terms, spent = self._state()
-        return amount(terms.cap - spent, terms.delta, terms.rule)
-
     def bind(self, *, unit: str | None = None, dataset: str | None = None) -> None:
         """Tie the budget to the people it protects: fills in what was not declared, checks what was.
 
@@ -154,14 +83,15 @@ class Budget:
 
         Raises:
             KeyReused: a key stands for another question or cost.
-            BudgetExceeded: the new plans do not fit into what is left.
+            BudgetExceeded: the new plans do not fit into what is left of the budget, or of the actor's own cap.
             BadArgument: an event holds under another relation than the budget, or a plan's units do not pay for it.
             NotPrivate: the filter has no finite price for an event.
-            LedgerError: the store cannot be written; nothing was reserved.
+            LedgerError: the store cannot be written, or this host's clock is behind in a budget with windows; nothing
+                was reserved.
         """
         wanted = tuple(plans)
         with self._store.write() as transaction:
-            terms, spent = _state(transaction.connection, self.name)
+            terms, spent = state(transaction.connection, self.name)
             paid: dict[str, Reservation] = {}
             new: dict[str, Plan] = {}
             for plan in wanted:
@@ -172,12 +102,8 @@ class Budget:
                     paid[plan.key] = self._replayed(transaction.connection, earlier, plan)
                 elif new.setdefault(plan.key, plan).digest != plan.digest:
                     raise _reused(self.name, plan, new[plan.key].body, "in this call")
-            asked = sum(plan.units for plan in new.values())
-            _admit(terms, spent, asked)
-            for plan in new.values():
-                paid[plan.key] = self._reserve(transaction, terms, plan)
             if new:
-                tables.set_spent(transaction.connection, self.name, spent + asked)
+                paid |= self._pay(transaction, terms, spent, new)
         return tuple(paid[plan.key] for plan in wanted)
 
     def commit(self, answers: Iterable[Answer]) -> tuple[Any, ...]:
@@ -210,35 +136,92 @@ class Budget:
             for reservation in reservations:
                 self._release(transaction, reservation, reason)
 
-    def __repr__(self) -> str:
-        try:
-            terms, spent = self._state()
-        except LedgerError:  # closed, or out of reach: what is shown in a traceback must not raise
-            return f"Budget({self.name!r})"
-        numbers = f"{terms.rule.counts}={units.rho(spent):.6g} of {units.rho(terms.cap):.6g}"
-        return f"Budget({self.name!r}, {terms.label}, spent {numbers})"
+    def amend(self, *, epsilon: float | None = None, rho: float | Fraction | None = None, reason: str) -> Head:
+        """Change the cap, by an entry with the actor, the time and a reason; everything else stays as it was opened.
 
-    @property
-    def _terms(self) -> Terms:
-        """Terms never change, but for a unit and a dataset that are filled in once."""
-        if self._known is None or self._known.unit is None or self._known.dataset is None:
-            self._known, _ = self._state()
-        return self._known
+        A raise makes the new cap the guarantee of all that was ever answered (see `fedanalytics.ledger.amending`).
 
-    def _state(self) -> tuple[Terms, int]:
-        with self._store.read() as connection:
-            return _state(connection, self.name)
+        Args:
+            epsilon: the new cap, at the same delta, of a budget that was opened in epsilon.
+            rho: of one that was opened in rho.
+            reason: for the record.
 
-    def _queries(self, until: int) -> tuple[dict[str, Any], ...]:
-        with self._store.read() as connection:
-            rows = tables.spends(connection, self.name, until)
-        return tuple(_row(row, self.filter.counts) for row in rows)
+        Returns:
+            The head that ends with the entry.
 
-    def _reserve(self, transaction: Transaction, terms: Terms, plan: Plan) -> Reservation:
+        Raises:
+            BadArgument: no reason; a cap of another form, the same as before, or below what is spent; or a "pld"
+                budget, whose plans hold shares of the old cap.
+            LedgerError: the store cannot be written; nothing was changed.
+
+        Example:
+            >>> from fedanalytics.ledger import Ledger
+            >>> budget = Ledger(":memory:", actor="ada").budget("aircraft", epsilon=3.0, delta=1e-6)
+            >>> _ = budget.amend(epsilon=4.0, reason="a second season, approved by the review board on 3 May")
+            >>> budget.remaining
+            Amount(rho=0.351004, epsilon=4, delta=1e-06)
+        """
+        _validate.text(reason=reason)
+        with self._store.write() as transaction:
+            terms, spent = state(transaction.connection, self.name)
+            time = now()
+            new = amended(terms, spent.at(terms, time).now, epsilon, rho)
+            caps = {"cap": new.cap, "epsilon": new.epsilon, "rho": new.rho}
+            head = transaction.append(stamped("amend", self.name, self._actor, time=time, **caps, reason=reason))
+            tables.set_terms(transaction.connection, self.name, canonical_json(new.to_json()))
+        return head
+
+    def record_audit(self, report: Any) -> Head:
+        """Append what an audit found about the budget's claims; it costs nothing and changes nothing.
+
+        Args:
+            report: the audit's report, as `fedanalytics.auditing` makes them, or its JSON: with its verdict and its
+                claim, or a family of them.
+
+        Returns:
+            The head that ends with the entry.
+
+        Raises:
+            BadArgument: the report has no verdict or claim, or is larger than 64 KiB.
+            LedgerError: the store cannot be written.
+
+        Example:
+            >>> from fedanalytics.ledger import Ledger
+            >>> budget = Ledger(":memory:").budget("aircraft", rho=0.01)
+            >>> report = {"verdict": "consistent", "claim": {"claim": "zcdp", "rho": 0.01}, "lower_bound": 0.004}
+            >>> budget.record_audit(report).seq
+            2
+        """
+        plain = audits.checked(report)
+        with self._store.write() as transaction:
+            state(transaction.connection, self.name)
+            return transaction.append(stamped("audit", self.name, self._actor, report=plain))
+
+    def _pay(
+        self, transaction: Transaction, terms: Terms, earlier: Spent, new: Mapping[str, Plan]
+    ) -> dict[str, Reservation]:
+        """Admit new plans, all or none."""
+        time = now()
+        late = behind(time, earlier.time) if terms.windows else None
+        if late:
+            raise LedgerError(
+                f"this host's clock says {time}, {late} before the newest reservation of budget {self.name!r}: which "
+                f"window of {terms.window} pays cannot be told; set the clock. Nothing was spent"
+            )
+        spent, asked = earlier.at(terms, time), sum(plan.units for plan in new.values())
+        admit(terms, spent, self._actor, asked)
+        paid = {plan.key: self._reserve(transaction, terms, plan, time, spent.window) for plan in new.values()}
+        after = spent.more(terms, self._actor, asked, time)
+        tables.set_spent(transaction.connection, self.name, after.to_text(terms))
+        return paid
+
+    def _reserve(self, transaction: Transaction, terms: Terms, plan: Plan, time: str, window: str) -> Reservation:
         id_ = secrets.token_hex(16)
         whose = {"unit": terms.unit, "dataset": terms.dataset, "relation": terms.relation}
+        when = {"window": window} if window else {}
         names = {"reservation": id_, "key": plan.key, "digest": plan.digest}
-        head = transaction.append(stamped("reserve", self.name, self._actor, **names, **whose, **plan.body))
+        body = stamped("reserve", self.name, self._actor, time=time, **names, **whose, **when, **plan.body)
+        head = transaction.append(body)
         row = tables.Reserved(self.name, plan.key, id_, plan.digest, plan.units, head.seq)
         tables.add_reservation(transaction.connection, row)
         return Reservation(id_, plan.key, plan.digest, head.seq, head.hash)
@@ -283,8 +266,11 @@ class Budget:
         names = {"reservation": row.id, "key": row.key, "units": row.units, "reason": reason}
         transaction.append(stamped("release", self.name, self._actor, **names))
         tables.drop_reservation(connection, row)
-        _, spent = _state(connection, self.name)
-        tables.set_spent(connection, self.name, spent - row.units)
+        terms, spent = state(connection, self.name)
+        entry = tables.entry(connection, row.seq)
+        body = parsed_entry(row.seq, entry[3]) if entry else {}
+        less = spent.less(body.get("actor", ""), row.units, body.get("window", ""))
+        tables.set_spent(connection, self.name, less.to_text(terms))
 
     def _held(self, connection: Connection, reservation: Reservation) -> tables.Reserved:
         row = tables.reservation(connection, self.name, reservation.key)
@@ -299,81 +285,8 @@ class Budget:
         return results.checked(stored.hash, stored.body, self._store.files)
 
 
-def settle(store: Store, asked: Asked, actor: str) -> None:
-    """Open a budget, or find it and fill in its unit and dataset.
-
-    Raises:
-        BadArgument: it exists with other terms; or it does not exist and has no cap; or it shares its people.
-    """
-    asked = asked.checked()
-    with store.read() as connection:
-        row = tables.budget(connection, asked.name)
-        if row is not None and agreed(old := parsed(asked.name, row[0]), asked) == old:
-            return
-    with store.write() as transaction:
-        known = {name: parsed(name, text) for name, text, _ in tables.budgets(transaction.connection)}
-        old_ = known.get(asked.name)
-        new = asked.terms(known) if old_ is None else agreed(old_, asked)
-        if new == old_:  # another process was first
-            return
-        check_alone(new, known.values())
-        if old_ is None:
-            transaction.append(stamped("open", new.name, actor, **new.to_json()))
-        else:
-            bound = {"unit": new.unit, "dataset": new.dataset, "overlap": new.overlap}
-            transaction.append(stamped("bind", new.name, actor, **bound))
-        tables.set_terms(transaction.connection, new.name, canonical_json(new.to_json()))
-
-
-def _state(connection: Connection, name: str) -> tuple[Terms, int]:
-    row = tables.budget(connection, name)
-    if row is None:
-        raise LedgerError(f"this ledger has no budget {name!r}")
-    return parsed(name, row[0]), row[1]
-
-
-def _admit(terms: Terms, spent: int, asked: int) -> None:
-    """The filter: the sum never exceeds the cap."""
-    left, name = terms.cap - spent, terms.rule.counts
-    if asked <= left:
-        return
-    fits = "nothing is left"
-    if left:
-        epsilon = ""
-        if name == "rho" and terms.delta is not None:
-            epsilon = f" (epsilon={terms.rule.epsilon_of(left, terms.delta):.4g} at delta={terms.delta:g})"
-        fits = f"the largest cost that fits is {name}={_largest(left)!r}{epsilon}"
-    raise BudgetExceeded(
-        f"budget {terms.name!r} ({terms.label}) cannot pay: requested {name}={units.rho(asked)!r}, remaining "
-        f"{name}={units.rho(left)!r}; {fits}. Nothing was spent"
-    )
-
-
-def _largest(left: int) -> float:
-    """The largest float that, asked as a cost, is admitted."""
-    rho = units.rho(left)
-    while units.floored(rho) > left:
-        rho = math.nextafter(rho, 0)
-    return rho
-
-
 def _reused(budget: str, plan: Plan, old: Mapping[str, Any], where: str) -> KeyReused:
     return KeyReused(
         f"key {plan.key!r} of budget {budget!r} stands for another question already ({where}): "
         f"{difference({name: old.get(name) for name in plan.body}, plan.body)}. Ask the same again, or use another key"
     )
-
-
-def _row(row: tuple[int, str, str, int, bool], counts: str) -> dict[str, Any]:
-    seq, text, key, total, answered = row
-    body = parsed_entry(seq, text)
-    state = "committed" if answered else "open"
-    names = {
-        "seq": seq,
-        "key": key,
-        "time": body["time"],
-        "actor": body["actor"],
-        "query": kind(body.get("question", {})),
-    }
-    cost = {"rho": None, "epsilon": None} | {counts: units.rho(total)}
-    return {**names, "units": total, **cost, "state": state}

@@ -6,7 +6,13 @@ An entry's body is canonical JSON and holds no raw data. Its types:
 * ``bind``: the unit and dataset that the first session filled in;
 * ``reserve``: a question, its privacy event and its cost, paid before anybody saw an answer;
 * ``commit``: the hash of one answer;
-* ``release``: a reservation given back, which no client was asked for.
+* ``release``: a reservation given back, which no client was asked for;
+* ``amend``: another cap, and why;
+* ``audit``: what an empirical audit found.
+
+Times are those of the host that wrote. Entries are ordered by number, and where no cap depends on time, hosts may
+disagree about it: `verify` says so of every entry that is dated before an earlier one by more than clocks may differ.
+Where one does (`windows`), a host whose clock is that far behind is refused.
 """
 
 from __future__ import annotations
@@ -14,6 +20,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +28,7 @@ from fedanalytics._version import __version__
 from fedanalytics.errors import LedgerCorrupt
 from fedanalytics.ledger.heads import Head
 
-VERSION = 1
+_NEWER = {"amend", "audit"}
 
 
 @dataclass(frozen=True)
@@ -71,11 +78,20 @@ def chained(prev: bytes, seq: int, body: bytes) -> bytes:
     return hashlib.sha256(prev + seq.to_bytes(8, "big") + body).digest()
 
 
+def version(kind: str, fields: Container[str]) -> int:
+    """Of the format: from this one on, an entry is understood as it is meant."""
+    return 2 if kind in _NEWER or "window" in fields or "actor_caps" in fields else 1
+
+
+def now() -> str:
+    """The time of this host."""
+    return dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")
+
+
 def stamped(kind: str, budget: str, actor: str, **fields: Any) -> dict[str, Any]:
-    """The body of an entry that is written now."""
-    time = dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")
-    common = {"version": VERSION, "type": kind, "time": time, "actor": actor, "code": __version__, "budget": budget}
-    return common | fields
+    """The body of an entry that is written now, or was begun at a `time` among its fields."""
+    common = {"version": version(kind, fields), "type": kind, "time": now(), "actor": actor}
+    return common | {"code": __version__, "budget": budget} | fields
 
 
 def parsed(seq: int, row: str) -> dict[str, Any]:

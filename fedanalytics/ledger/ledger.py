@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from types import TracebackType
 from typing import Self
 
 from fedanalytics import _validate
 from fedanalytics.ledger import entries, tables
-from fedanalytics.ledger.budget import Budget, settle
+from fedanalytics.ledger.actors import ActorCap
+from fedanalytics.ledger.budget import Budget
 from fedanalytics.ledger.connections import database
 from fedanalytics.ledger.entries import Entry
 from fedanalytics.ledger.heads import Head
+from fedanalytics.ledger.opening import settle
 from fedanalytics.ledger.store import Store, last_head
 from fedanalytics.ledger.terms import Asked, Group
 from fedanalytics.privacy.relations import Relation
@@ -27,7 +29,8 @@ class Ledger:
 
     Every change is one transaction that is durable when the call returns; a process or a server killed at any point
     loses no entry and frees no budget. Programs and hosts share a ledger and take turns; their clocks need not agree,
-    because entries are ordered by number.
+    because entries are ordered by number. (Where a budget has windows, a host whose clock is five minutes behind its
+    newest reservation is refused.)
 
     In a file: beside ``budget.db`` lie SQLite's own ``-wal`` and ``-shm``, the last head ``budget.db.head`` and large
     answers in ``budget.db.results/``: keep them together. A database older than the head beside it is refused, because
@@ -86,8 +89,10 @@ class Ledger:
         filter: str | None = None,  # noqa: A002  # the field's word for it
         order: int | None = None,
         group: Group | None = None,
+        window: str | None = None,
+        actor_caps: Mapping[str, ActorCap] | None = None,
     ) -> Budget:
-        """Open a budget, or find it; what it was opened with never changes.
+        """Open a budget, or find it; what it was opened with never changes, but for a cap that is amended.
 
         Args:
             name: of the budget.
@@ -105,14 +110,22 @@ class Ledger:
             order: of a "renyi" filter; unless given, the one that admits most Gaussian noise.
             group: (column, value) of the clients that it is for, as `fleet.only` makes them; budgets of disjoint groups
                 do not add up.
+            window: the length of windows, each of which has the whole cap: "12h", "30d", "1w". Windows follow each
+                other on the calendar (UTC). What is asked within one window loses at most the cap; **over several
+                windows the losses add up**, unless what is asked in each is about that window's data alone: then the
+                unit of privacy is (client, window). See `fedanalytics.ledger.windows`.
+            actor_caps: how much of the cap an actor may spend, in each window: by name, or "*" for each of the others,
+                a share from 0 to 1, or an amount as {"epsilon": 0.5} or {"rho": 0.01}.
 
         Raises:
             BadArgument: it exists and an argument differs from what it was opened with (both are named); it does not
                 exist and no cap is given; or it shares the data of another budget.
             LedgerError: the store cannot be written.
         """
-        asked = Asked(name, epsilon, delta, rho, unit, dataset, relation, overlap, filter, order, group)
-        settle(self.store, asked, self.actor)
+        whose = (unit, dataset, relation, overlap)
+        settle(
+            self.store, Asked(name, epsilon, delta, rho, *whose, filter, order, group, window, actor_caps), self.actor
+        )
         return Budget(self.store, name, self.actor)
 
     def budgets(self) -> dict[str, Budget]:

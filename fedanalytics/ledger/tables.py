@@ -74,16 +74,17 @@ def chain(connection: Connection) -> Iterator[tuple[int, bytes, bytes, bytes]]:
     yield from connection.every(f"SELECT seq, prev, hash, {connection.content} FROM entry ORDER BY seq")  # noqa: S608
 
 
-def budgets(connection: Connection) -> Iterator[tuple[str, str, int]]:
-    """Name, terms and spent units of every budget."""
-    for name, terms, spent in connection.execute("SELECT name, terms, spent FROM budget ORDER BY name"):
-        yield name, terms, _whole(spent)
+def budgets(connection: Connection) -> Iterator[tuple[str, str, str]]:
+    """Name, terms and what was spent of every budget."""
+    yield from connection.execute("SELECT name, terms, spent FROM budget ORDER BY name")
 
 
-def budget(connection: Connection, name: str) -> tuple[str, int] | None:
-    """Terms and spent units of one budget."""
-    row = connection.execute("SELECT terms, spent FROM budget WHERE name = ?", (name,)).fetchone()
-    return row and (row[0], _whole(row[1]))
+def budget(connection: Connection, name: str) -> tuple[str, str] | None:
+    """Terms and what was spent of one budget."""
+    row: tuple[str, str] | None = connection.execute(
+        "SELECT terms, spent FROM budget WHERE name = ?", (name,)
+    ).fetchone()
+    return row
 
 
 def reservations(connection: Connection) -> Iterator[Reserved]:
@@ -142,9 +143,9 @@ def set_terms(connection: Connection, name: str, terms: str) -> None:
     )
 
 
-def set_spent(connection: Connection, name: str, spent: int) -> None:
+def set_spent(connection: Connection, name: str, spent: str) -> None:
     """Keep a balance."""
-    connection.execute("UPDATE budget SET spent = ? WHERE name = ?", (str(spent), name))
+    connection.execute("UPDATE budget SET spent = ? WHERE name = ?", (spent, name))
 
 
 def add_reservation(connection: Connection, row: Reserved) -> None:

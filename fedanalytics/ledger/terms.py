@@ -1,27 +1,32 @@
-"""What a budget promises, written once in its ``open`` entry: cap, filter, relation, unit, dataset and group.
+"""What a budget promises, written once in its ``open`` entry: cap, filter, relation, unit, dataset, group, windows.
 
 The cap is held by a filter (`fedanalytics.privacy.filters`), which is valid when each query is chosen after the earlier
-answers. A cap stated as (epsilon, delta) is the most of the filter's units that imply it.
+answers. A cap stated as (epsilon, delta) is the most of the filter's units that imply it. The cap alone may be changed,
+by an entry that says so (`amending`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from typing import Any, TypeAlias
 
 from fedanalytics import _validate
 from fedanalytics.errors import BadArgument, LedgerCorrupt
+from fedanalytics.ledger import actors
+from fedanalytics.ledger.actors import ActorCap
+from fedanalytics.ledger.windows import Window, window
 from fedanalytics.privacy import filters, renyi, units
 from fedanalytics.privacy.filters import Filter
 from fedanalytics.privacy.relations import Relation
 from fedanalytics.round.canonical import canonical
 
 Group: TypeAlias = tuple[str, str | float]
-_OPTIONAL = frozenset({"order", "group"})  # absent from the entries of budgets without them
+_OPTIONAL = frozenset({"order", "group", "window", "actor_caps", "amended"})  # absent where there are none
+_CAPS = frozenset({"epsilon", "delta", "rho"})
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,9 @@ class Terms:
         filter: its name.
         order: of a Renyi filter.
         group: (column, value) of the clients that it is for, None for all.
+        window: the length of the windows that each have the cap, None for all time.
+        actor_caps: what each actor may spend of it, as it was given.
+        amended: how often the cap was changed.
     """
 
     name: str
@@ -49,6 +57,14 @@ class Terms:
     filter: str
     order: int | None = None
     group: Group | None = None
+    window: str | None = None
+    actor_caps: Mapping[str, Any] | None = field(default=None, hash=False)
+    amended: int | None = None
+
+    @cached_property
+    def windows(self) -> Window | None:
+        """The windows themselves."""
+        return window(self.window) if self.window else None
 
     @cached_property
     def rule(self) -> Filter:
@@ -59,7 +75,8 @@ class Terms:
     def label(self) -> str:
         """The cap as it was given."""
         given = {"epsilon": self.epsilon, "delta": self.delta, "rho": self.rho}
-        return ", ".join(f"{k}={v}" for k, v in given.items() if v is not None)
+        each = f" in each window of {self.window}" if self.window else ""
+        return ", ".join(f"{k}={v}" for k, v in given.items() if v is not None) + each
 
     def to_json(self) -> dict[str, Any]:
         """The fields of the ``open`` entry; the name stands there already."""
@@ -71,7 +88,8 @@ class Terms:
         """What `to_json` wrote; other keys of an entry are passed over."""
         found = {f.name: data[f.name] for f in fields(cls) if f.name != "name" and f.name not in _OPTIONAL}
         group = data.get("group")
-        return cls(name, **found, order=data.get("order"), group=group and (group[0], group[1]))
+        optional: dict[str, Any] = {key: data.get(key) for key in _OPTIONAL - {"group"}}
+        return cls(name, **found, **optional, group=group and (group[0], group[1]))
 
 
 @dataclass(frozen=True)
@@ -89,6 +107,8 @@ class Asked:
     filter: str | None = None
     order: int | None = None
     group: Group | None = None
+    window: str | None = None
+    actor_caps: Mapping[str, ActorCap] | None = None
 
     def checked(self) -> Asked:
         """The same, in plain types.
@@ -109,12 +129,14 @@ class Asked:
             self,
             epsilon=None if self.epsilon is None else float(_validate.positive(epsilon=self.epsilon)),
             delta=None if self.delta is None else _validate.probability(delta=self.delta),
-            rho=None if self.rho is None else _plain(_validate.positive(rho=self.rho)),
+            rho=None if self.rho is None else plain_rho(_validate.positive(rho=self.rho)),
             relation=relation,
             overlap=bool(self.overlap),
             filter=None if self.filter is None else _validate.one_of(filters.NAMES, filter=self.filter),
             order=None if self.order is None else _validate.whole(2, order=self.order),
             group=None if self.group is None else checked_group(self.group),
+            window=None if self.window is None else str(window(self.window)),
+            actor_caps=None if self.actor_caps is None else actors.checked(self.actor_caps),
         )
 
     def terms(self, existing: Iterable[str]) -> Terms:
@@ -136,20 +158,11 @@ class Asked:
         rule = filters.filter_of({"filter": name, "order": order, "epsilon": self.epsilon, "delta": self.delta})
         cap = units.cap(self.rho or 0) if self.epsilon is None else rule.cap(self.epsilon, self.delta or 0.0)
         relation = (self.relation or Relation.ADD_OR_REMOVE_ONE).value
-        return Terms(
-            self.name,
-            cap,
-            self.epsilon,
-            self.delta,
-            canonical(self.rho),
-            relation,
-            self.unit,
-            self.dataset,
-            self.overlap,
-            name,
-            order,
-            self.group,
-        )
+        given = (self.unit, self.dataset, self.overlap, name, order, self.group, self.window, self.actor_caps)
+        made = Terms(self.name, cap, self.epsilon, self.delta, canonical(self.rho), relation, *given)
+        for actor in self.actor_caps or ():
+            actors.limit(made, actor)
+        return made
 
     def _filter(self) -> str:
         """The filter that was asked for, or the one that suits the form of the cap."""
@@ -164,7 +177,8 @@ class Asked:
         return name
 
 
-def _plain(rho: Any) -> float | Fraction:
+def plain_rho(rho: Any) -> float | Fraction:
+    """A cap as it is written down."""
     return rho if isinstance(rho, Fraction) else float(rho)
 
 
@@ -174,15 +188,19 @@ def agreed(terms: Terms, asked: Asked) -> Terms:
     Raises:
         BadArgument: what was asked differs from what was opened; both are named.
     """
-    for name in ("epsilon", "rho", "delta", "relation", "unit", "dataset", "filter", "order", "group"):
+    held = ("relation", "unit", "dataset", "filter", "order", "group", "window", "actor_caps")
+    for name in ("epsilon", "rho", "delta", *held):
         new, old = canonical(getattr(asked, name)), canonical(getattr(terms, name))
         fillable = name in {"unit", "dataset"} and old is None
         if new is None or new == old or fillable:
             continue
-        opened = terms.label if name in {"epsilon", "rho", "delta"} else f"{name}={old!r}"
+        opened = terms.label if name in _CAPS else f"{name}={old!r}"
+        was, fix = "opened with", "a budget never changes"
+        if terms.amended and name in _CAPS:
+            was, fix = "amended to", "whoever asks for another cap must know"
         raise BadArgument(
-            f"budget {terms.name!r} was opened with {opened}, not {name}={new!r}; a budget never changes: leave "
-            f"{name}= out to go on with it, or open one under another name"
+            f"budget {terms.name!r} was {was} {opened}, not {name}={new!r}; {fix}: leave {name}= out to go on with it, "
+            "or open one under another name"
         )
     return replace(
         terms,

@@ -12,14 +12,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fedanalytics.errors import FedAnalyticsError, LedgerCorrupt
-from fedanalytics.ledger import entries, results, tables
+from fedanalytics.ledger import entries, results, second, tables
+from fedanalytics.ledger.accounts import Account, Stretch
 from fedanalytics.ledger.connections import database
 from fedanalytics.ledger.database import Connection, Database
 from fedanalytics.ledger.heads import GENESIS, Head
 from fedanalytics.ledger.ledger import Ledger
 from fedanalytics.ledger.replay import Replay
 from fedanalytics.ledger.results import ResultFiles
+from fedanalytics.ledger.second import Loss
 from fedanalytics.ledger.store import extends, outdated
+from fedanalytics.privacy import units
+from fedanalytics.privacy.filters import Declared
 from fedanalytics.round.canonical import canonical_json
 
 _WAIT = 5.0  # seconds; a reader is kept waiting only while a log is recovered
@@ -27,29 +31,77 @@ _MALFORMED = (FedAnalyticsError, KeyError, TypeError, ValueError, AttributeError
 
 
 @dataclass(frozen=True)
+class WindowState:
+    """What the entries say of one window: its start, the units spent in it, and their loss by both accountants."""
+
+    start: str
+    spent: int
+    charged: Loss
+    second: Loss
+
+
+@dataclass(frozen=True)
 class BudgetState:
-    """What the entries say of a budget: cap and spent in units of 1e-12 rho, and the reservations without an answer."""
+    """What the entries say of a budget.
+
+    Attributes:
+        cap: in units of 1e-12 of what its filter counts; of each window, if it has windows.
+        spent: in the same units, over all time.
+        open: the reservations without an answer.
+        charged: what was spent over all time, by the filter that charged it.
+        second: the same by a second accountant, for a plan fixed in advance (`fedanalytics.ledger.second`).
+        fullest: of its windows, the one that spent most; None without windows.
+        windows: how many of them paid for something.
+        amended: how often the cap was changed.
+        audits: entry and verdict of each audit that was recorded.
+    """
 
     cap: int
     spent: int
     open: tuple[str, ...]
+    charged: Loss
+    second: Loss
+    fullest: WindowState | None = None
+    windows: int = 0
+    amended: int = 0
+    audits: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def epsilon(self) -> float | None:
+        """By the second accountant; None for a budget in rho without a delta."""
+        return self.second.amount if self.second.counts == "epsilon" else None
+
+    @property
+    def method(self) -> str:
+        """How the second accountant found it."""
+        return self.second.method
 
 
 @dataclass(frozen=True)
 class Verification:
-    """A ledger that verified: how many entries, up to which head, and what they add up to."""
+    """A ledger that verified.
+
+    Attributes:
+        entries: how many.
+        head: that they end with.
+        budgets: what they add up to.
+        backdated: entries that are dated before an earlier one by more than five minutes. It changes no balance: a
+            host's clock was wrong, or somebody meant to look earlier than they were.
+    """
 
     entries: int
     head: Head
     budgets: Mapping[str, BudgetState]
+    backdated: tuple[int, ...] = ()
 
 
 def verify(ledger: Ledger | str | os.PathLike[str], head: Head | str | None = None) -> Verification:
     """Read a whole ledger and believe nothing.
 
     Checked are the chain; each entry against the rules (a cap that keeps its promise, no cost below its event's, no
-    budget over its cap, no key used twice, nothing released after an answer); the balances, reservations and stored
-    answers against the entries; and the chain against the head kept beside a file and the one given. A chain that was
+    budget over its cap, in no window and by no actor, no key used twice, nothing released after an answer); each price
+    and what was spent once more by a second accountant, to a thousandth; the balances, reservations and stored answers
+    against the entries; and the chain against the head kept beside a file and the one given. A chain that was
     rewritten as a whole, with its head file, is seen only by `head`.
 
     Args:
@@ -64,8 +116,9 @@ def verify(ledger: Ledger | str | os.PathLike[str], head: Head | str | None = No
     Example:
         >>> with Ledger(":memory:") as ledger:
         ...     budget = ledger.budget("aircraft", rho=0.01)
-        ...     verify(ledger).budgets
-        {'aircraft': BudgetState(cap=10000000000, spent=0, open=())}
+        ...     state = verify(ledger).budgets["aircraft"]
+        >>> state.cap, state.spent, str(state.second)
+        (10000000000, 0, 'rho=0 (Renyi divergences of tabulated outcomes)')
     """
     known = Head.parse(head) if isinstance(head, str) else head
     with _source(ledger) as (source, kept, connection):
@@ -77,7 +130,40 @@ def verify(ledger: Ledger | str | os.PathLike[str], head: Head | str | None = No
         _check_budgets(connection, replay)
         _check_reservations(connection, replay)
         _check_results(connection, replay, source.files)
-    return Verification(last.seq, last, {name: BudgetState(*replay.state(name)) for name in replay.terms})
+    for account in replay.accounts.values():
+        second.check_prices(account)
+        second.check_cap(account)
+    waiting = replay.waiting()
+    states = {name: _state(account, tuple(waiting[name])) for name, account in replay.accounts.items()}
+    return Verification(last.seq, last, states, tuple(replay.backdated))
+
+
+def _state(account: Account, waiting: tuple[str, ...]) -> BudgetState:
+    terms, stretches, fullest = account.terms, account.stretches, None
+    if terms.windows and stretches:
+        start = max(stretches, key=lambda window: stretches[window].units)
+        one = {start: stretches[start]}
+        fullest = WindowState(start, stretches[start].units, *_losses(account, one))
+    charged, again = _losses(account, stretches)
+    audits, amended = tuple(account.audits), terms.amended or 0
+    count = len(stretches) if terms.windows else 0
+    return BudgetState(terms.cap, account.total, waiting, charged, again, fullest, count, amended, audits)
+
+
+def _losses(account: Account, stretches: Mapping[str, Stretch]) -> tuple[Loss, Loss]:
+    """By both accountants. The shares of "pld" plans are of delta too: those of several windows add up."""
+    terms, spent = account.terms, sum(stretch.units for stretch in stretches.values())
+    delta = terms.delta
+    if delta is not None and isinstance(terms.rule, Declared):
+        delta = min(delta * max(1.0, spent / terms.cap), 0.5)
+    return _charged(account, spent, delta), second.loss(terms, stretches, delta)
+
+
+def _charged(account: Account, spent: int, delta: float | None) -> Loss:
+    terms, method = account.terms, f"its {account.terms.filter} filter"
+    if delta is None:
+        return Loss(units.rho(spent), terms.rule.counts, None, method)
+    return Loss(terms.rule.epsilon_of(spent, delta), "epsilon", delta, method)
 
 
 @contextlib.contextmanager
@@ -118,14 +204,13 @@ def _said(error: BaseException) -> str:
 
 def _check_budgets(connection: Connection, replay: Replay) -> None:
     found = {name: (text, spent) for name, text, spent in tables.budgets(connection)}
-    for name in sorted(found.keys() | replay.terms.keys()):
-        text, spent = found.get(name, ("", 0))
-        if name not in replay.terms or text != canonical_json(replay.terms[name].to_json()):
-            raise LedgerCorrupt(f"the terms of budget {name!r} are not those of its open and bind entries")
-        if spent != replay.spent[name]:
-            raise LedgerCorrupt(
-                f"the balance of budget {name!r} is {spent} units, its entries say {replay.spent[name]}"
-            )
+    for name in sorted(found.keys() | replay.accounts.keys()):
+        text, spent = found.get(name, ("", ""))
+        if name not in replay.accounts or text != canonical_json(replay.accounts[name].terms.to_json()):
+            raise LedgerCorrupt(f"the terms of budget {name!r} are not those of its open, bind and amend entries")
+        balance = replay.accounts[name].balance()
+        if spent != balance:
+            raise LedgerCorrupt(f"the balance of budget {name!r} is {spent} units, its entries say {balance}")
 
 
 def _check_reservations(connection: Connection, replay: Replay) -> None:

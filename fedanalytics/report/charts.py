@@ -52,13 +52,16 @@ def burn_down(standing: Standing) -> BurnDown:
     """The burn-down of a budget.
 
     The forecast is drawn to its end, where that is not further away than the past is long; else for half that long.
+    No forecast goes beyond the window.
     """
     steps, pace = standing.account.steps, standing.pace
     start, now = steps[0].time, max(pace.now, steps[0].time + _LEAST)
     past = now - start
     going = pace.units > 0 and pace.left > 0
-    empty = going and pace.days_left <= past / _DAY
+    empty = going and not pace.lasts and pace.days_left <= past / _DAY
     end = now + (pace.days_left * _DAY if empty else past / 2 if going else past * 0)
+    if pace.lasts and pace.renews is not None and going:
+        end = max(min(end, pace.renews), now)
     whole = max(1, *(step.cap for step in steps))
 
     def across(moment: dt.datetime) -> float:

@@ -51,6 +51,7 @@ class Evidence:
         verdict: "violated" or "consistent", never "proved".
         bound: the least loss that was certified, in words; "" if it says none.
         trials: of the attack; 0 if it does not say.
+        trust, relation, noise: of what was attacked; "" where it does not say.
     """
 
     seq: int
@@ -60,6 +61,14 @@ class Evidence:
     claim: str
     bound: str
     trials: int
+    trust: str = ""
+    relation: str = ""
+    noise: str = ""
+
+    def speaks_of(self, claim: Claim) -> bool:
+        """Whether this claim may be what was attacked: nothing that both say differs."""
+        said = ((self.trust, _model(claim.trust)), (self.relation, claim.relation), (self.noise, claim.noise))
+        return all(mine in {"", theirs} for mine, theirs in said)
 
 
 @dataclass(frozen=True)
@@ -89,12 +98,12 @@ class Claim:
     @property
     def sees(self) -> str:
         """Who sees what."""
-        return _TRUST.get(self.trust.partition(",")[0], ("A trust model that this version does not know.", ""))[0]
+        return _TRUST.get(_model(self.trust), ("A trust model that this version does not know.", ""))[0]
 
     @property
     def against(self) -> str:
         """Against whom it holds."""
-        return _TRUST.get(self.trust.partition(",")[0], ("", "unknown"))[1]
+        return _TRUST.get(_model(self.trust), ("", "unknown"))[1]
 
     @property
     def neighbours(self) -> str:
@@ -153,11 +162,25 @@ def evidence(entries: Iterable[Entry]) -> tuple[Evidence, ...]:
             name or _claimed(report.get("claim")),
             _bound(report),
             trials if isinstance(trials := report.get("trials"), int) else 0,
+            _model(str(report.get("trust") or "")),
+            str(report.get("relation") or ""),
+            _noise(report.get("claim")),
         )
         for entry in entries
         for name, report in _reports(entry.body)
     ]
     return tuple(reversed(found))
+
+
+def _noise(claim: Any) -> str:
+    """Of a claim that is an event's."""
+    event = claim.get("event") if isinstance(claim, Mapping) else None
+    return noise_of(event) if isinstance(event, Mapping) else ""
+
+
+def _model(trust: str) -> str:
+    """The trust model itself, without its parameters."""
+    return trust.partition(",")[0]
 
 
 def _reports(value: Any, name: str = "", depth: int = 4) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -178,8 +201,14 @@ def _reports(value: Any, name: str = "", depth: int = 4) -> Iterator[tuple[str, 
 def _claimed(claim: Any) -> str:
     if not isinstance(claim, Mapping):
         return str(claim or "")
-    kind = claim.get("claim") or noise_of(claim.get("event") or claim)
-    numbers = [f"{name} = {value:.4g}" for name, value in claim.items() if isinstance(value, float | int)]
+    event = claim.get("event")
+    if isinstance(event, Mapping):
+        kind, stated = noise_of(event), {**event, **claim}
+    else:
+        kind, stated = claim.get("claim") or noise_of(claim), dict(claim)
+    numbers = [
+        f"{name.replace('_', ' ')} = {value:.4g}" for name, value in stated.items() if type(value) in {float, int}
+    ]
     return ", ".join([str(kind), *numbers])
 
 

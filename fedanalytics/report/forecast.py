@@ -23,14 +23,16 @@ class Pace:
     Attributes:
         units: in these days, without what was given back; at least 0.
         days: that they were spent in.
-        left: units.
+        left: units; in the window, if there are windows.
         now: when it was looked at.
+        renews: when the next window begins; None without windows.
     """
 
     units: int
     days: float
     left: int
     now: dt.datetime
+    renews: dt.datetime | None = None
 
     @property
     def per_day(self) -> float:
@@ -52,6 +54,11 @@ class Pace:
         except OverflowError:
             return None
 
+    @property
+    def lasts(self) -> bool:
+        """Whether what is left lasts until the next window begins; False without windows."""
+        return self.renews is not None and (self.ends is None or self.ends >= self.renews)
+
 
 def pace(account: Account, now: dt.datetime, days: float = DAYS) -> Pace:
     """The pace of the last `days`; since the first question, where that is shorter ago, but of a day at least.
@@ -60,16 +67,16 @@ def pace(account: Account, now: dt.datetime, days: float = DAYS) -> Pace:
         >>> from fedanalytics.report.spends import Step
         >>> day = dt.timedelta(days=1)
         >>> start = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-        >>> steps = tuple(Step(start + n * day, 100, 2 * n) for n in range(11))
+        >>> steps = tuple(Step(start + n * day, 100, 2 * n, 2 * n) for n in range(11))
         >>> found = pace(Account(None, "ada", steps, ()), start + 10 * day, days=5)
         >>> found.units, found.per_day, found.days_left, found.ends.date().isoformat()
         (10, 2.0, 40.0, '2026-02-20')
     """
     steps, days = account.steps, min(days, _LONGEST)
     now = max(now, steps[-1].time)
-    first = next((step.time for step in steps if step.spent), now)
+    first = next((step.time for step in steps if step.total), now)
     start = max(now - dt.timedelta(days=days), first)
     before = bisect.bisect_right(steps, now - dt.timedelta(days=days), key=lambda step: step.time)
-    earlier = steps[before - 1].spent if before else 0
+    earlier = steps[before - 1].total if before else 0
     span = max((now - start) / dt.timedelta(days=1), 1.0)
-    return Pace(max(account.spent - earlier, 0), min(span, days), account.cap - account.spent, now)
+    return Pace(max(account.total - earlier, 0), min(span, days), account.cap - account.spent, now, account.renews)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fedanalytics._version import __version__
 from fedanalytics.errors import BadArgument
+from fedanalytics.ledger import Loss
 from fedanalytics.report import words
 from fedanalytics.report.claims import PROMISES
 from fedanalytics.report.forecast import DAYS
@@ -49,11 +50,24 @@ def html_of(book: Book) -> str:
 
 def _capped(each: Standing) -> str:
     """The cap, in the signs of the field."""
-    return each.cap if each.epsilon is None else f"ε = {each.epsilon:.4g}" + _delta(each.account.terms.delta)
+    if each.epsilon is None:
+        return each.cap
+    terms = each.account.terms
+    return f"ε = {each.epsilon:.4g}" + _delta(terms.delta) + (f", every {terms.window}" if terms.window else "")
 
 
 def _delta(delta: float | None) -> str:
     return ", pure" if delta is None else f" at δ = {words.power(delta)}"
+
+
+def _loss(loss: Loss) -> str:
+    """What one accountant finds.
+
+    >>> _loss(Loss(0.51239, "epsilon", 1e-6, "")), _loss(Loss(0.005, "rho", None, ""))
+    ('ε = 0.512 at δ = 10⁻⁶', 'ρ = 0.005')
+    """
+    sign = {"epsilon": "ε", "rho": "ρ"}[loss.counts]
+    return f"{sign} = {words.figure(loss.amount)}" + (f" at δ = {words.power(loss.delta)}" if loss.delta else "")
 
 
 def _surest(epsilon: float) -> str:
@@ -121,6 +135,7 @@ _FILTERS: dict[str, Callable[..., str]] = {
     "error": _unbroken(error_of),
     "figure": words.figure,
     "lasting": _unbroken(words.lasting),
+    "loss": _unbroken(_loss),
     "minute": words.minute,
     "paragraph": words.paragraph,
     "percent": _unbroken(words.percent),

@@ -112,8 +112,21 @@ def _loss(each: Standing) -> dict[str, Any]:
         "privacy_unit": f"One {terms.unit or 'client'}, with all its rows.{group}",
         "privacy_unit_details": f"Neighbouring relation: {terms.relation}.",
         "privacy_parameters": {name: value for name, value in parameters.items() if value is not None},
-        "privacy_parameters_details": f"The cap of everything that is ever answered; {each.part:.2%} of it is spent.",
+        "privacy_parameters_details": _held(each),
     }
+
+
+def _held(each: Standing) -> str:
+    """What the parameters are the cap of."""
+    account = each.account
+    changed = f" The cap was amended {plural(len(account.amendments), 'time')}." if account.amendments else ""
+    if account.terms.window is None:
+        return f"The cap of everything that is ever answered; {each.part:.2%} of it is spent.{changed}"
+    return (
+        f"The cap of what is answered in each window of {account.terms.window}; over several windows the losses add up "
+        f"({plural(account.windows, 'window')} so far), unless what is asked in a window is about that window's data "
+        f"alone. {each.part:.2%} of the current one is spent.{changed}"
+    )
 
 
 def _model(found: Sequence[Claim], spends: Sequence[Spend]) -> dict[str, Any]:

@@ -57,6 +57,8 @@ def _together(unit: str, dataset: str, several: Sequence[Terms]) -> Shared:
         return Shared(unit, dataset, names, None, None, "they hold under different neighbouring relations")
     if any(terms.epsilon is None for terms in several):
         return Shared(unit, dataset, names, None, None, "not all of them are capped in ε")
+    if any(terms.window for terms in several):
+        return Shared(unit, dataset, names, None, None, "not all of them are capped for good: windows add up")
     epsilon = _added([(terms.group, terms.epsilon or 0.0) for terms in several])
     return Shared(unit, dataset, names, epsilon, _added([(terms.group, terms.delta or 0.0) for terms in several]))
 

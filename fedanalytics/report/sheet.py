@@ -26,6 +26,7 @@ COLUMNS = (
     "amount",
     "units",
     "part_of_budget",
+    "window",
     "state",
 )
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -44,8 +45,8 @@ def csv_of(accounts: Accounts) -> str:
         ...     plan = Plan("monday", {"is": "Count"}, Gaussian(10.0), 5 * 10**9, "central")
         ...     _ = ledger.budget("aircraft", rho=0.01).reserve([plan])
         ...     header, row, end = csv_of(accounts(ledger.entries())).split("\n")
-        >>> row.split(",")[2:7], row.split(",")[-5:]
-        (['aircraft', "'=1+1", 'monday', 'Count', 'Count'], ['rho', '0.005', '5000000000', '0.5', 'unanswered'])
+        >>> row.split(",")[2:7], row.split(",")[-6:]
+        (['aircraft', "'=1+1", 'monday', 'Count', 'Count'], ['rho', '0.005', '5000000000', '0.5', '', 'unanswered'])
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -56,7 +57,7 @@ def csv_of(accounts: Accounts) -> str:
         event = json.dumps(spend.event, sort_keys=True)
         numbers = (units.rho(spend.units), spend.units, spend.units / account.cap if account.cap else "")
         row = (*map(_plain, texts), _plain(spend.trust), spend.relation, event, account.terms.rule.counts, *numbers)
-        writer.writerow((spend.seq, spend.time.isoformat(), *row, spend.state))
+        writer.writerow((spend.seq, spend.time.isoformat(), *row, spend.window, spend.state))
     return buffer.getvalue()
 
 

@@ -34,6 +34,7 @@ class Spend(NamedTuple):
         event: what was done to the data, as JSON.
         question: in canonical form.
         state: "answered", "unanswered" or "given back".
+        window: where the window begins that paid; "" in a budget without windows.
     """
 
     seq: int
@@ -49,6 +50,7 @@ class Spend(NamedTuple):
     event: Mapping[str, Any]
     question: Mapping[str, Any]
     state: str = WAITING
+    window: str = ""
 
     @property
     def paid(self) -> int:
@@ -58,11 +60,31 @@ class Spend(NamedTuple):
 
 @dataclass(frozen=True)
 class Step:
-    """A budget after an entry that changed it."""
+    """A budget after an entry that changed it, or at the end of a window.
+
+    Attributes:
+        spent: in the window, if there are windows.
+        total: over all time.
+        window: where it begins; "" without windows.
+    """
 
     time: dt.datetime
     cap: int
     spent: int
+    total: int
+    window: str = ""
+
+
+@dataclass(frozen=True)
+class Amendment:
+    """A change of a cap: from what to what, by whom and why."""
+
+    seq: int
+    time: dt.datetime
+    actor: str
+    before: str
+    after: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -70,26 +92,56 @@ class Account:
     """One budget, as its entries tell it.
 
     Attributes:
-        terms: as it was opened and bound.
+        terms: as it was opened, bound and amended.
         actor: who opened it.
         steps: its cap and what was spent of it over time; the first is its opening, times never go back.
         spends: in the order of the ledger.
+        amendments: likewise.
     """
 
     terms: Terms
     actor: str
     steps: tuple[Step, ...]
     spends: tuple[Spend, ...]
+    amendments: tuple[Amendment, ...] = ()
 
     @property
     def cap(self) -> int:
-        """In units, now."""
+        """In units, now; of each window, if there are windows."""
         return self.steps[-1].cap
 
     @property
     def spent(self) -> int:
-        """In units, answered or not."""
+        """In units, answered or not; in the last window."""
         return self.steps[-1].spent
+
+    @property
+    def total(self) -> int:
+        """The same over all time."""
+        return self.steps[-1].total
+
+    @property
+    def window(self) -> str:
+        """Where the last window begins."""
+        return self.steps[-1].window
+
+    @property
+    def renews(self) -> dt.datetime | None:
+        """When the next one begins; None without windows."""
+        windows = self.terms.windows if self.window else None
+        return dt.datetime.fromisoformat(windows.end(self.window)) if windows else None
+
+    @property
+    def windows(self) -> int:
+        """How many of them paid for something."""
+        return len({spend.window for spend in self.spends if spend.window})
+
+    def at(self, now: dt.datetime) -> Account:
+        """The account at a later moment: a new window has begun since, or none."""
+        windows = self.terms.windows
+        if windows is None or (window := windows.start(now.isoformat())) <= self.window:
+            return self
+        return replace(self, steps=(*self.steps, _renewed(self.terms, self.steps[-1], window)))
 
 
 @dataclass(frozen=True)
@@ -147,6 +199,7 @@ class _Reading:
         self.openers: dict[str, str] = {}
         self.steps: dict[str, list[Step]] = {}
         self.paid: dict[str, dict[str, Spend]] = {}
+        self.amendments: dict[str, list[Amendment]] = {}
         self.asked: dict[str, _Asked] = {}
         self.audits: list[Entry] = []
         self.passed_over: Counter[str] = Counter()
@@ -171,7 +224,13 @@ class _Reading:
 
     def done(self) -> Accounts:
         found = {
-            name: Account(terms, self.openers[name], tuple(self.steps[name]), tuple(self.paid[name].values()))
+            name: Account(
+                terms,
+                self.openers[name],
+                tuple(self.steps[name]),
+                tuple(self.paid[name].values()),
+                tuple(self.amendments[name]),
+            )
             for name, terms in self.terms.items()
         }
         return Accounts(found, tuple(self.audits), dict(self.passed_over), tuple(self.unreadable))
@@ -179,21 +238,23 @@ class _Reading:
     def _open(self, entry: Entry) -> None:
         body = entry.body
         terms = Terms.from_json(str(body["budget"]), body)
-        _ = terms.rule  # a filter that this version does not know has no epsilon to show
-        step = Step(_moment(entry), int(terms.cap), 0)
+        _ = terms.rule, terms.windows  # a filter that this version does not know has no epsilon to show
+        step = Step(_moment(entry), int(terms.cap), 0, 0)
         self.terms[terms.name], self.openers[terms.name] = terms, str(body["actor"])
-        self.steps[terms.name], self.paid[terms.name] = [step], {}
+        self.steps[terms.name], self.paid[terms.name], self.amendments[terms.name] = [step], {}, []
 
     def _bind(self, entry: Entry) -> None:
         name, fields = entry.body["budget"], ("unit", "dataset", "overlap")
         self.terms[name] = replace(self.terms[name], **{field: entry.body[field] for field in fields})
 
     def _amend(self, entry: Entry) -> None:
-        """A later version's: what it says of the cap is taken, whatever else it changes."""
-        if isinstance(entry.body.get("cap"), int):
-            self._step(entry, cap=entry.body["cap"])
-        else:
-            self.passed_over["amend"] += 1
+        body = entry.body
+        old = self.terms[body["budget"]]
+        changed = {"cap": int(body["cap"]), "epsilon": body["epsilon"], "rho": body["rho"]}
+        new = self.terms[old.name] = replace(old, **changed, amended=(old.amended or 0) + 1)
+        told = Amendment(entry.seq, _moment(entry), str(body["actor"]), old.label, new.label, str(body["reason"]))
+        self.amendments[old.name].append(told)
+        self._step(entry, cap=new.cap)
 
     def _reserve(self, entry: Entry) -> None:
         body = entry.body
@@ -211,8 +272,12 @@ class _Reading:
             str(body["relation"]),
             body["event"],
             question,
+            window=str(body.get("window", "")),
         )
         self.paid[spend.budget][body["reservation"]] = spend
+        last = self.steps[spend.budget][-1]
+        if spend.window > last.window:
+            self.steps[spend.budget].append(_renewed(self.terms[spend.budget], last, spend.window))
         self._step(entry, more=spend.units)
 
     def _asked(self, body: Mapping[str, Any]) -> _Asked:
@@ -228,19 +293,28 @@ class _Reading:
         self._held(entry, ANSWERED)
 
     def _release(self, entry: Entry) -> None:
-        self._step(entry, more=-self._held(entry, RETURNED))
+        spend = self._held(entry, RETURNED)
+        self._step(entry, more=-spend.units, window=spend.window)
 
-    def _held(self, entry: Entry, state: str) -> int:
-        """Marks the reservation that an entry names; its units."""
+    def _held(self, entry: Entry, state: str) -> Spend:
+        """Marks the reservation that an entry names."""
         held, id_ = self.paid[entry.body["budget"]], entry.body["reservation"]
         held[id_] = held[id_]._replace(state=state)
-        return held[id_].units
+        return held[id_]
 
-    def _step(self, entry: Entry, *, cap: int | None = None, more: int = 0) -> None:
+    def _step(self, entry: Entry, *, cap: int | None = None, more: int = 0, window: str | None = None) -> None:
+        """What is given back of an earlier window is not given to this one."""
         steps = self.steps[entry.body["budget"]]
         last = steps[-1]
         time = max(_moment(entry), last.time)  # clocks of several machines need not agree, entries are in order
-        steps.append(Step(time, last.cap if cap is None else cap, last.spent + more))
+        spent = last.spent + (more if window in {None, last.window} else 0)
+        steps.append(Step(time, last.cap if cap is None else cap, spent, last.total + more, last.window))
+
+
+def _renewed(terms: Terms, last: Step, window: str) -> Step:
+    """Where the last window that was spent from ends, and another has begun with nothing spent."""
+    begins = terms.windows.end(last.window) if terms.windows and last.window else window
+    return Step(max(dt.datetime.fromisoformat(begins), last.time), last.cap, 0, last.total, window)
 
 
 def _moment(entry: Entry) -> dt.datetime:

@@ -6,9 +6,10 @@ import datetime as dt
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fedanalytics import _validate
+from fedanalytics.ledger.actors import OTHERS, limit
 from fedanalytics.privacy import units
 from fedanalytics.report import forecast
 from fedanalytics.report.forecast import Pace, pace
@@ -95,7 +96,7 @@ class Standing:
 
     @property
     def left(self) -> int:
-        """Units that may still be spent."""
+        """Units that may still be spent; in this window, if there are windows."""
         return self.account.cap - self.account.spent
 
     @property
@@ -116,7 +117,7 @@ class Standing:
 
     @property
     def epsilon_spent(self) -> float | None:
-        """The epsilon of what was spent, had all been fixed in advance; None where none can be said.
+        """The epsilon of what was spent (in this window), had all been fixed in advance; None where none can be said.
 
         Under adaptive choice the guarantee is the cap.
         """
@@ -127,22 +128,17 @@ class Standing:
 
     @property
     def epsilon(self) -> float | None:
-        """The cap's epsilon at the budget's delta; None for a budget in rho.
-
-        It is what the budget was opened with; of a cap that was changed later, what it is worth now.
-        """
-        terms, now = self.account.terms, self.account.cap
-        if terms.epsilon is None or now == terms.cap:
-            return terms.epsilon
-        return terms.rule.epsilon_of(now, terms.delta or 0.0)
+        """The cap's epsilon at the budget's delta; None for a budget in rho."""
+        return self.account.terms.epsilon
 
     @property
     def cap(self) -> str:
         """The cap in words."""
-        delta = self.account.terms.delta
+        delta, window = self.account.terms.delta, self.account.terms.window
+        each = f", every {window}" if window else ""
         if self.epsilon is None:
-            return f"rho = {units.rho(self.account.cap):.4g}"
-        return f"ε = {self.epsilon:.4g}" + (", pure" if delta is None else f" at δ = {delta:g}")
+            return f"rho = {units.rho(self.account.cap):.4g}{each}"
+        return f"ε = {self.epsilon:.4g}" + (", pure" if delta is None else f" at δ = {delta:g}") + each
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -161,6 +157,10 @@ class Standing:
             "remaining": units.rho(self.left),
             "remaining_units": self.left,
             "part_spent": self.part,
+            "spent_over_all_time": units.rho(self.account.total),
+            "window": terms.window,
+            "window_ends": self.pace.renews.isoformat(timespec="seconds") if self.pace.renews else None,
+            "amendments": len(self.account.amendments),
             "epsilon_spent": self.epsilon_spent,
             "per_day": units.rho(1) * self.pace.per_day,
             "pace_over_days": self.pace.days,
@@ -172,4 +172,33 @@ class Standing:
 
 def standing(account: Account, now: dt.datetime, days: float = forecast.DAYS) -> Standing:
     """A budget now, at the pace of the last `days`."""
-    return Standing(account, pace(account, now, days))
+    current = account.at(now)
+    return Standing(current, pace(current, now, days))
+
+
+class Share(NamedTuple):
+    """What an actor with a cap of their own has spent of it, in units; in the last window, if there are windows."""
+
+    actor: str
+    spent: int
+    cap: int
+
+
+def shares(account: Account) -> tuple[Share, ...]:
+    """Of each actor who has a cap by name, or has spent under the cap for all others.
+
+    Example:
+        >>> from fedanalytics.ledger import Ledger
+        >>> from fedanalytics.report.spends import accounts
+        >>> with Ledger(":memory:") as ledger:
+        ...     _ = ledger.budget("aircraft", rho=0.01, actor_caps={"ada": 0.5})
+        ...     shares(accounts(ledger.entries()).by_name["aircraft"])
+        (Share(actor='ada', spent=0, cap=5000000000),)
+    """
+    named = {actor for actor in account.terms.actor_caps or {} if actor != OTHERS}
+    spent = dict.fromkeys(named, 0)
+    for spend in account.spends:
+        if spend.window == account.window and account.terms.actor_caps:
+            spent[spend.actor] = spent.get(spend.actor, 0) + spend.paid
+    found = ((actor, units_, limit(account.terms, actor)) for actor, units_ in sorted(spent.items()))
+    return tuple(Share(actor, units_, cap) for actor, units_, cap in found if cap is not None)

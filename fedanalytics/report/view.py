@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fedanalytics.ledger import BudgetState
 from fedanalytics.report import words
 from fedanalytics.report.charts import BurnDown, Mark, Scatter, burn_down, scatter
 from fedanalytics.report.claims import Claim, Evidence, claims, evidence
@@ -15,7 +16,7 @@ from fedanalytics.report.precision import Precision, precision
 from fedanalytics.report.reading import NEWEST, Book
 from fedanalytics.report.sharing import Shared, shared
 from fedanalytics.report.spends import Spend
-from fedanalytics.report.summary import Standing, Total, standing, totals
+from fedanalytics.report.summary import Share, Standing, Total, shares, standing, totals
 
 _NAMES = 12  # rows of a table of names; the others are one row
 _DAYS = 60  # rows of a table of days
@@ -41,6 +42,11 @@ class Section:
     tables: tuple[Table, ...]
     claims: tuple[Claim, ...]
     evidence: tuple[Evidence, ...]
+    shares: tuple[Share, ...]
+
+    def beside(self, claim: Claim) -> tuple[Evidence, ...]:
+        """The audits that tried this claim, or do not say which they tried."""
+        return tuple(one for one in self.evidence if one.speaks_of(claim))
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,11 @@ class View:
     scatter: Scatter | None
     worth: tuple[tuple[str, int, float, float], ...]
     differing: tuple[str, ...]
+
+    def state(self, section: Section) -> BudgetState | None:
+        """What verification found of a budget."""
+        found = self.book.verification
+        return found.budgets.get(section.standing.name) if found else None
 
 
 def view_of(book: Book) -> View:
@@ -106,7 +117,7 @@ def _section(each: Standing, found: Sequence[Evidence]) -> Section:
         for title, by in (("By person", "actor"), ("By kind of question", "kind"), ("By column", "column"))
     )
     beside = tuple(one for one in found if one.budget in {each.name, ""})
-    return Section(each, burn_down(each), _by_day(each), tables, claims(spends), beside)
+    return Section(each, burn_down(each), _by_day(each), tables, claims(spends), beside, shares(each.account))
 
 
 def _table(title: str, rows: Sequence[Total]) -> Table:
@@ -156,7 +167,7 @@ def _differing(book: Book) -> list[str]:
     """Budgets of which the verification says something else: a later version wrote more than this page reads."""
     verified = book.verification.budgets if book.verification else {}
     ours = book.accounts.by_name
-    known = {name: (ours[name].cap, ours[name].spent) for name in ours}
+    known = {name: (ours[name].cap, ours[name].total) for name in ours}
     return [name for name, state in verified.items() if known.get(name) != (state.cap, state.spent)]
 
 

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from fedanalytics.cli import audit
 from fedanalytics.cli.app import app
+from fedanalytics.ledger import Ledger, verify
 from fedanalytics.privacy import samplers
 from fedanalytics.statistics import Count, Sum
 from fedanalytics.trust import Central, Local, central
@@ -64,3 +65,20 @@ def test_all_statistics_are_there_per_record_by_groups_and_with_conditions():
     for has in (lambda q: q.weight == "record", lambda q: q.by is not None, lambda q: q.where is not None):
         assert any(map(has, audit.QUESTIONS.values()))
     assert len(audit.SETTINGS) == 4
+
+
+@pytest.mark.usefixtures("short")
+def test_what_is_found_becomes_evidence(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with Ledger("budget.db") as ledger:
+        ledger.budget("sensors", rho=1)
+    assert ran("count", "--trials", 64, "--ledger", "budget.db", "--budget", "sensors").exit_code == 0
+    assert [verdict for _, verdict in verify("budget.db").budgets["sensors"].audits] == ["consistent"] * 2
+    for arguments, said in [
+        (("--ledger", "budget.db"), "--ledger and --budget go together"),
+        (("--ledger", "budget.db", "--budget", "sensor"), "no such budget, did you mean 'sensors'"),
+        (("--ledger", "none.db", "--budget", "sensors"), "does not exist"),
+    ]:
+        found = ran("count", "--trials", 64, *arguments)
+        assert (found.exit_code, said in found.output) == (2, True), found.output
+    assert verify("budget.db").entries == 3

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
+import functools
 import itertools
 import math
 import os
@@ -20,7 +22,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from fedanalytics.ledger import Answer, Ledger, Plan
+from fedanalytics.ledger import Answer, Ledger, Plan, entries
 from fedanalytics.ledger.results import LARGE
 from fedanalytics.ledger.sqlite import SCHEMA
 from fedanalytics.privacy.events import Gaussian
@@ -172,6 +174,34 @@ def ledger(place: str) -> Iterator[Ledger]:
         yield opened
 
 
+class Clock:
+    """The `datetime` module of a host whose clock says what the test says."""
+
+    UTC = dt.UTC
+
+    def __init__(self, time: str) -> None:
+        self.time = dt.datetime.fromisoformat(time)
+
+    @property
+    def datetime(self) -> Clock:
+        return self
+
+    def now(self, zone: dt.tzinfo) -> dt.datetime:
+        return self.time.astimezone(zone)
+
+    def forward(self, **by: float) -> None:
+        """Let time pass; negative, set it back."""
+        self.time += dt.timedelta(**by)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Monday, 2 March 2026, at noon, until the test says otherwise."""
+    made = Clock("2026-03-02T12:00:00+00:00")
+    monkeypatch.setattr(entries, "dt", made)
+    return made
+
+
 def fill(address: str, pay: Callable[..., Plan]) -> None:
     """Eleven entries: two budgets, four reservations, three answers, one of them a large one, one release."""
     with Ledger(address, actor="ada") as ledger:
@@ -185,22 +215,31 @@ def fill(address: str, pay: Callable[..., Plan]) -> None:
         assert ledger.head().seq == 11
 
 
-@pytest.fixture(scope="session")
-def template(tmp_path_factory, pay):
-    path = tmp_path_factory.mktemp("template") / "budget.db"
-    fill(str(path), pay)
-    return path.parent
+def fill_for_people(address: str, pay: Callable[..., Plan]) -> None:
+    """Eleven more: a budget with weeks and actors, spent in two weeks, amended and audited; and one without."""
+    with pytest.MonkeyPatch.context() as patch:
+        clock = Clock("2026-03-02T12:00:00+00:00")
+        patch.setattr(entries, "dt", clock)
+        with Ledger(address, actor="ada") as ada, Ledger(address, actor="bob") as bob:
+            caps = {"ada": 0.75, "*": {"epsilon": 0.5}}
+            team = ada.budget("team", epsilon=1.0, delta=1e-6, unit="u", dataset="d", window="1w", actor_caps=caps)
+            [first] = team.reserve([pay("a", 20 * 10**9)])
+            team.commit([Answer(first, 0, "d0", [1.25])])
+            clock.forward(days=7)
+            team.reserve([pay("b"), pay("c")])
+            team.amend(epsilon=2.0, reason="the board agreed on 9 March")
+            ada.budget("team").record_audit({"verdict": "consistent", "claim": {"rho": 0.02}, "trials": 4096})
+            plain = bob.budget("plain", rho=0.5, unit="v", dataset="d")
+            plain.release(plain.reserve([pay("a")]), "no client was asked")
+            bob.budget("team").reserve([pay("d", 5 * 10**9)])
+            assert ada.head().seq == 11
 
 
-@pytest.fixture
-def written(template, tmp_path):
-    """The eleven entries in a file, with what lies beside it."""
-    shutil.copytree(template, tmp_path / "ledger")
-    return tmp_path / "ledger" / "budget.db"
+FILLED = {"eleven": fill, "people": fill_for_people}
 
 
 class InFile:
-    """The eleven entries in a file, and one who may do anything to it."""
+    """Eleven entries in a file, and one who may do anything to it."""
 
     def __init__(self, path: Path) -> None:
         self.address, self._path = str(path), path
@@ -248,23 +287,60 @@ class OnServer:
 
 
 @pytest.fixture(scope="session")
-def template_on_server(server, pay):
-    address = server.schema()
-    fill(address, pay)
-    return address
+def templates(tmp_path_factory, pay):
+    """Folders, each with a ledger to be copied."""
+
+    @functools.cache
+    def made(name: str) -> Path:
+        path = tmp_path_factory.mktemp(name) / "budget.db"
+        FILLED[name](str(path), pay)
+        return path.parent
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def templates_on_server(server, pay):
+    """Addresses of such ledgers."""
+
+    @functools.cache
+    def made(name: str) -> str:
+        address = server.schema()
+        FILLED[name](address, pay)
+        return address
+
+    return made
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def filled(request):
-    """The eleven entries, wherever: to be tampered with."""
-    if request.param == "sqlite":
-        return InFile(request.getfixturevalue("written"))
-    return request.getfixturevalue("on_server")
+def copy_of(request, tmp_path):
+    """`copy_of(name)`: one of the filled ledgers, wherever: to be tampered with."""
+
+    def made(name: str) -> InFile | OnServer:
+        if request.param == "sqlite":
+            folder = tmp_path / name
+            shutil.copytree(request.getfixturevalue("templates")(name), folder)
+            return InFile(folder / "budget.db")
+        return OnServer(request.getfixturevalue("server"), request.getfixturevalue("templates_on_server")(name))
+
+    return made
 
 
 @pytest.fixture
-def on_server(server, template_on_server):
-    return OnServer(server, template_on_server)
+def filled(copy_of):
+    return copy_of("eleven")
+
+
+@pytest.fixture
+def written(templates, tmp_path):
+    """The eleven entries in a file, with what lies beside it."""
+    shutil.copytree(templates("eleven"), tmp_path / "ledger")
+    return tmp_path / "ledger" / "budget.db"
+
+
+@pytest.fixture
+def on_server(server, templates_on_server):
+    return OnServer(server, templates_on_server("eleven"))
 
 
 @pytest.fixture

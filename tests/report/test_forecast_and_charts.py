@@ -21,7 +21,7 @@ DAY = dt.timedelta(days=1)
 
 def account(spent, cap=1000, every=DAY):
     """One that was spent from at equal distances in time."""
-    return Account(None, "ada", tuple(Step(START + i * every, cap, s) for i, s in enumerate(spent)), ())
+    return Account(None, "ada", tuple(Step(START + i * every, cap, s, s) for i, s in enumerate(spent)), ())
 
 
 def standing(spent, now, **made):
@@ -124,7 +124,7 @@ def test_a_burn_down_stays_on_its_paper(spent, minutes):
 
 
 def test_a_raised_cap_fits():
-    steps = (Step(START, 100, 0), Step(START + DAY, 100, 50), Step(START + 2 * DAY, 200, 50))
+    steps = (Step(START, 100, 0, 0), Step(START + DAY, 100, 50, 50), Step(START + 2 * DAY, 200, 50, 50))
     one = Account(None, "ada", steps, ())
     chart = burn_down(Standing(one, pace(one, START + 2 * DAY)))
     assert [y for _, y in points(chart.line)][:3] == [50.0, 75.0, 25.0]

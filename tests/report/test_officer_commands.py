@@ -225,7 +225,7 @@ def test_the_document_shows_commands_that_run(invoke, monkeypatch):
     text = PAGE.read_text(encoding="utf-8")
     blocks = re.findall(r"```\n(.*?)```", text, re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines() if line.startswith("fedanalytics ")]
-    assert len(lines) == 8
+    assert len(lines) == 9
     for line in lines:
         command = shlex.join(shlex.split(line, comments=True)[1:])
         if "--watch" not in command:
@@ -240,3 +240,53 @@ def test_the_figures_of_the_document():
         exact = 100 / (1 + math.exp(-float(epsilon)))
         assert exact <= float(sure) < exact + 1.01 * 10.0 ** -len(sure.partition(".")[2])
     assert "73.2 % sure at ε = 1, or 95.3 % sure at ε = 3" in " ".join(text.split())
+
+
+# ---------------------------------------------------------------- amendments and evidence
+
+
+def test_a_cap_is_amended_on_the_record(invoke):
+    shown = invoke("ledger amend budget.db sensors --epsilon 4 --reason 'a second season'").stdout
+    assert "the cap was ε = 3 at δ = 1e-06, and is ε = 4 at δ = 1e-06 from now on: a second season" in shown
+    with fa.Ledger("budget.db") as ledger:
+        *_, entry = ledger.entries()
+        assert (entry.body["type"], entry.body["reason"]) == ("amend", "a second season")
+        assert f"head {ledger.head()}" in shown
+        assert ledger.budget("sensors").epsilon == 4.0
+    verified = invoke("ledger verify budget.db").stdout
+    assert re.search(r"budget sensors: .*by a second accountant epsilon=.*cap amended 1 time", verified)
+    assert json.loads(invoke("ledger verify budget.db --json").stdout)["budgets"]["sensors"]["amended"] == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("sensor --epsilon 4 --reason x", 2, "no such budget, did you mean 'sensors'"),
+        ("sensors --epsilon 0.1 --reason x", 2, "what is spent stays spent"),
+        ("sensors --rho 1 --reason x", 2, "capped in epsilon: amend it with epsilon="),
+        ("sensors --reason x", 2, "capped in epsilon: amend it with epsilon="),
+        ("sensors --epsilon 4 --reason ''", 2, "reason="),
+    ],
+)
+def test_an_amendment_that_cannot_be_meant_changes_nothing(invoke, line, code, said):
+    before = Path("budget.db.head").read_text()
+    assert said in invoke(f"ledger amend budget.db {line}", code=code).stderr
+    assert Path("budget.db.head").read_text() == before
+
+
+def test_an_amendment_of_no_ledger_makes_none(invoke):
+    assert "does not exist" in invoke("ledger amend none.db sensors --epsilon 4 --reason x", code=2).stderr
+    assert not Path("none.db").exists()
+
+
+def test_windows_and_own_caps_on_the_screen(invoke):
+    with fa.Ledger("weekly.db", actor="ada") as ledger:
+        terms = {"rho": 1.0, "window": "1w", "actor_caps": {"ada": 0.5, "*": 0.25}}
+        ledger.budget("weekly", **terms).reserve([Plan("k", {"is": "Count"}, Gaussian(100.0), 10**11, "central")])
+    shown = invoke("ledger show weekly.db").stdout
+    assert "90 % left" in shown
+    assert re.search(r"rho = 1, every 7d .*your own cap in it leaves 25 % .*next window 20\d\d-", shown)
+    assert re.search(r"1 window, the fullest 10 % spent, charged rho=0.1", invoke("ledger verify weekly.db").stdout)
+    [row] = json.loads(invoke("ledger remaining weekly.db --json").stdout)["budgets"]
+    assert (row["window"], row["spent_over_all_time"]) == ("7d", pytest.approx(0.1))
+    assert row["window_ends"].endswith("T00:00:00+00:00")
