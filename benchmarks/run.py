@@ -16,6 +16,8 @@ for more in (
     "ledger",
     "secure_aggregation",
     "report",
+    "learning",
+    "digits_by_writer",
 ):  # each registers its cases
     importlib.import_module(more)
 

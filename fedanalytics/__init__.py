@@ -17,7 +17,7 @@ from fedanalytics._version import __version__
 
 if TYPE_CHECKING:  # what a type checker reads; at run time `__getattr__` imports a name's home when it is first used
     from fedanalytics import privacy
-    from fedanalytics.auditing import AuditReport, audit, audit_training
+    from fedanalytics.auditing import AuditReport, audit, audit_training, random_canaries
     from fedanalytics.computation import (
         clip,
         federated_aggregate,
@@ -71,6 +71,7 @@ _HOMES = {
         "AuditReport",
         "audit",
         "audit_training",
+        "random_canaries",
     ),
     "computation": (
         "clip",
@@ -192,6 +193,7 @@ __all__ = [
     "mean",
     "parse_type",
     "privacy",
+    "random_canaries",
     "sum",
     "together",
     "variance",
@@ -206,13 +208,13 @@ def __getattr__(name: str) -> Any:
             value = getattr(importlib.import_module(f"fedanalytics.{home}"), name)
             globals()[name] = value
             return value
-    if name in {"datasets", "learning", "privacy"}:
+    if name in {"auditing", "datasets", "learning", "privacy"}:
         return importlib.import_module(f"fedanalytics.{name}")
     raise AttributeError(f"module 'fedanalytics' has no attribute {name!r}{_hint(name)}")
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "datasets", "learning"]
+    return [*__all__, "auditing", "datasets", "learning"]
 
 
 def _hint(name: str) -> str:

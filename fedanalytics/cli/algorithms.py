@@ -13,7 +13,7 @@ from fedanalytics.errors import BadArgument
 
 if TYPE_CHECKING:
     from fedanalytics.learning import Algorithm
-    from fedanalytics.learning.private import Clip
+    from fedanalytics.learning.private import Clip, Plan, UnsampledPlan
 
 _CLIENT = {
     "learning_rate": reading.number,
@@ -32,7 +32,7 @@ ALGORITHMS: Mapping[str, tuple[str, Mapping[str, reading.Reader[Any]]]] = {  # i
     "fedadagrad": ("fed_adagrad", {**_CLIENT, **_ADAPTIVE}),
     "fedsgd": ("fed_sgd", _SGD),
 }
-_COMMON = ("algorithm", "rounds", "cohort", "clip", "seed", "checkpoint_every")
+_COMMON = ("algorithm", "rounds", "cohort", "participations", "noise", "clip", "seed", "checkpoint_every")
 _CLIP = ("start", "quantile", "rate")
 
 
@@ -45,6 +45,8 @@ class Procedure:
         settings: its keys, as written.
         clip: the bound of an update, or the settings of an adaptive one.
         cohort: the expected number of clients in a round; None for all.
+        participations: in how many rounds each client takes part, in turn, under correlated noise; None for the cohort.
+        noise: the family of correlated noise, None for the library's choice.
         seed: of the order in which clients read their examples.
         checkpoint_every: how many rounds lie between two checkpoints.
         table: for messages.
@@ -54,6 +56,8 @@ class Procedure:
     settings: Mapping[str, float]
     rounds: int
     cohort: int | None
+    participations: int | None
+    noise: str | None
     clip: float | Mapping[str, float]
     seed: int
     checkpoint_every: int
@@ -79,6 +83,24 @@ class Procedure:
         server = {key.removeprefix("server_"): self.table.at(key) for key in self.settings if key not in _CLIENT}
         with placed(**(server or {"learning_rate": self.table.at("server_learning_rate")})):
             return function(**own, **loss, weighting="uniform")
+
+    def planned(self, epsilon: float, delta: float, population: int, relation: str) -> Plan | UnsampledPlan:
+        """The run with the least noise at an epsilon: by secret coins, or by turns where `participations` is given.
+
+        Raises:
+            BadArgument: numbers that cannot be meant; the message has the library's names for them.
+        """
+        from fedanalytics.learning import private  # noqa: PLC0415  # torch
+
+        asked: dict[str, Any] = {"target_epsilon": epsilon, "delta": delta, "rounds": self.rounds}
+        if self.participations is None:
+            return private.plan(**asked, population=population, cohort=self.cohort)
+        asked |= {"participations": self.participations, "relation": relation}
+        if self.noise is not None:
+            asked["family"] = self.noise
+        return private.unsampled_plan(
+            **asked, population=population, momentum=self.settings.get("server_momentum", 0.0)
+        )
 
     def bound(self) -> Clip:
         """The clip.
@@ -108,16 +130,37 @@ def procedure(table: Table) -> Procedure:
         if key not in (*_COMMON, *own) and any(key in keys for _, keys in ALGORITHMS.values()):
             raise BadArgument(f"{table.at(key)} does not go with {name}, which knows {', '.join(own)}")
     table.only((*_COMMON, *own))
+    _check_turns(table)
     return Procedure(
         algorithm=name,
         settings={key: table.get(key, read) for key, read in own.items() if key in table.values},
         rounds=table.get("rounds", ranges.positive),
         cohort=table.find("cohort", ranges.positive),
+        participations=table.find("participations", ranges.positive),
+        noise=table.find("noise", reading.text),
         clip=_clip(table),
         seed=table.find("seed", ranges.natural) or 0,
         checkpoint_every=table.find("checkpoint_every", ranges.positive) or 10,
         table=table,
     )
+
+
+def _check_turns(table: Table) -> None:
+    """What does not go with clients that take part in turn."""
+    if "participations" not in table.values:
+        if "noise" in table.values:
+            raise BadArgument(f"{table.at('noise')} is of clients in turn: it goes with {table.at('participations')}")
+        return
+    if "cohort" in table.values:
+        raise BadArgument(
+            f"{table.at('participations')} and {table.at('cohort')} both say who takes part in a round: in turn, or by "
+            "secret coins; keep one"
+        )
+    if isinstance(table.values.get("clip"), Mapping):
+        raise BadArgument(
+            f"{table.at('clip')} must be a number where {table.at('participations')} is given: noise that cancels "
+            "between rounds has one scale"
+        )
 
 
 def _clip(table: Table) -> float | dict[str, float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fedanalytics.cli import ranges, reading
-from fedanalytics.cli.held_out import CLIENT, SAMPLE, Held, by_client, held_out
+from fedanalytics.cli.held_out import Held, held_out
 from fedanalytics.cli.placed import placed
 from fedanalytics.cli.reading import Table
 from fedanalytics.errors import BadArgument
@@ -116,14 +116,11 @@ class ClientData:
         source = self._read(self.options, self.table.at)
         if self.held is None:
             return source, None
-        if self.held.by == CLIENT:
-            return by_client(source, self.held.fraction, self.held.seed)
-        if self.held.by == SAMPLE:
-            with placed(test=f"{self.table.at('test')}.fraction"):
-                return source.split(by="sample", test=self.held.fraction, seed=self.held.seed)
-        return source, self._read(
-            {**self.options, **(self.held.elsewhere or {})}, f"{self.table.at('test')}.{{}}".format
-        )
+        at = f"{self.table.at('test')}.{{}}".format
+        if self.held.by is not None:
+            with placed(by=at("by"), test=at("fraction"), seed=at("seed")):
+                return source.split(by=self.held.by, test=self.held.fraction, seed=self.held.seed)
+        return source, self._read({**self.options, **(self.held.elsewhere or {})}, at)
 
     def _read(self, options: Mapping[str, Any], at: Callable[[str], str]) -> ClientDatasets:
         renamed = dict(options)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fedanalytics.cli import ranges, reading
 from fedanalytics.cli.reading import Table
 from fedanalytics.errors import BadArgument
-
-if TYPE_CHECKING:
-    from fedanalytics.datasets import ClientDatasets
 
 CLIENT, SAMPLE = "client", "sample"
 _SPLIT = ("by", "fraction", "seed")
@@ -68,24 +64,3 @@ def held_out(table: Table, known: Mapping[str, reading.Reader[Any]], population:
     by, fraction = table.get("by", ranges.one_of((CLIENT, SAMPLE))), table.get("fraction", ranges.part)
     kept = min(max(round(fraction * population), 1), population - 1) if by == CLIENT else population
     return Held(by, fraction, table.find("seed", ranges.natural) or 0, population=kept)
-
-
-def by_client(source: ClientDatasets, fraction: float, seed: int) -> tuple[ClientDatasets, ClientDatasets]:
-    """(train, test): each client is kept from training by a coin that depends on the seed and its own id alone.
-
-    So one client more moves no other from one side to the other, and what is promised to each holds for the whole.
-
-    Raises:
-        BadArgument: nobody is left on one side.
-    """
-    kept = [client_id for client_id in source.client_ids if _coin(seed, client_id) < fraction]
-    rest = sorted(set(source.client_ids) - set(kept))
-    if not kept or not rest:
-        raise BadArgument("the split by client leaves nobody to train, or nobody to evaluate on; take by = 'sample'")
-    return source.only(rest), source.only(kept)
-
-
-def _coin(seed: int, client_id: str) -> float:
-    name = f"{seed},{client_id}".encode(errors="surrogatepass")  # JSON may hold what UTF-8 does not
-    digest = hashlib.blake2b(name, digest_size=8).digest()
-    return int.from_bytes(digest, "little") / 2.0**64

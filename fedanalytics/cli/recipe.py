@@ -32,6 +32,10 @@ algorithm = "fedavg"              # fedavg, fedprox, fedadam, fedyogi, fedadagra
 rounds = 50                       # fixed in advance: the noise is calibrated to them
 cohort = 300                      # optional: how many clients are expected in a round, drawn by secret coins;
                                   # default: every client, in every round
+participations = 5                # instead of cohort, for clients that cannot be sampled in secret: each takes part in
+                                  # so many of the rounds, in turn with others, a group by its name; it divides the
+                                  # rounds, and noise then cancels between rounds (DP-FTRL; central trust)
+noise = "blt"                     # optional, with participations: "blt", "banded", "tree" or "independent"
 clip = 1.0                        # the L2 bound of a client's update; or one that follows their norms:
                                   # { start = 1.0, quantile = 0.5, rate = 0.2 }, each optional
 learning_rate = 0.1               # optional, of the clients, as are momentum, epochs or steps, and batch_size
@@ -207,6 +211,11 @@ def _together(found: Recipe) -> None:
         raise BadArgument(
             f"{steps.table.at('cohort')} does not go with {SECURE}, whose server sees who takes part: leave it out, so "
             "that every client is in every round"
+        )
+    if trust.name == SECURE and steps.participations is not None:
+        raise BadArgument(
+            f"{steps.table.at('participations')} does not go with {SECURE}: noise that cancels between rounds is drawn "
+            "by one who remembers it; take 'central', or leave it out"
         )
     with Ledger(":memory:") as ledger:  # the ledger's own rules, before its file is touched
         check_sampling(found.opened(ledger), found)

@@ -108,14 +108,15 @@ def job(recipe: Recipe, key: str, ledger: str) -> Job:
         delta=recipe.privacy.at("delta"),
         rounds=steps.table.at("rounds"),
         cohort=steps.table.at("cohort"),
+        participations=steps.table.at("participations"),
+        family=steps.table.at("noise"),
         population=recipe.data.table.at("population"),
     ):
-        plan = private.plan(
-            target_epsilon=epsilon if scores is None else scores.rest(epsilon),
-            delta=delta if scores is None else scores.rest(delta),
-            rounds=steps.rounds,
-            population=recipe.data.population,
-            cohort=steps.cohort,
+        plan = steps.planned(
+            epsilon if scores is None else scores.rest(epsilon),
+            delta if scores is None else scores.rest(delta),
+            recipe.data.population,
+            recipe.funds.relation or "add-or-remove-one",
         )
     return Job(recipe, build, private.Training.of(model, algorithm, plan, clip), key, ledger)
 
@@ -138,7 +139,7 @@ def forecast(job: Job, fleets: tuple[DatasetFleet, DatasetFleet], ledger: Ledger
         budget.reserve([order.plan])  # nothing is paid again; another training is refused
     figure, missing = None, 0
     if scores is not None:
-        with placed(**{name: scores.table.at(name) for name in ("bounds", "rho")}):
+        with placed(**{name: scores.table.at(name) for name in ("metric", "bounds", "rho")}):
             query = asked(scores, job.training, job.training.model.initial)
             figure = evaluating.preview(query, **offer(job))
         missing = sum(figure_key(job.key, scores, round_) not in known for round_ in scores.due(plan.rounds))

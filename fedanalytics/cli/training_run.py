@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from fedanalytics.cli.balance import Balance, balance
+from fedanalytics.cli.failures import Unwritten
 from fedanalytics.cli.placed import placed
 from fedanalytics.cli.rehearsing import Job, offer, sessions
 from fedanalytics.cli.scorer import Figure, Scorer
 from fedanalytics.errors import BadArgument
 from fedanalytics.ledger import Head, Ledger
+from fedanalytics.session import Session
+from fedanalytics.trust import Central, NoiseStates
 
 if TYPE_CHECKING:
     from fedanalytics.fleet.data_sets import DatasetFleet
     from fedanalytics.learning.private import Result, Row
+
+NOISE = "noise"  # the folder of what correlated noise remembers
 
 
 class Watch(Protocol):
@@ -90,6 +96,7 @@ def carry_out(job: Job, fleets: tuple[DatasetFleet, DatasetFleet], folder: Path,
     plan, steps = job.training.plan, job.recipe.procedure
     with Ledger(job.ledger) as ledger:
         session, evaluating = sessions(job, fleets, ledger)
+        session = _remembering(session, folder / NOISE)
         before = session.budget.spent.units
         scorer, every = None, steps.checkpoint_every
         if job.recipe.scoring is not None:
@@ -115,6 +122,28 @@ def carry_out(job: Job, fleets: tuple[DatasetFleet, DatasetFleet], folder: Path,
                 every=every,
                 progress=made,
             )
+        _forget(folder / NOISE)
         figures = () if scorer is None else tuple(scorer.figures[n] for n in sorted(scorer.figures))
         whole = balance(session.budget)
         return Trained(job, result, figures, whole.spent.units - before, whole, ledger.head())
+
+
+def _remembering(session: Session, folder: Path) -> Session:
+    """The same, whose correlated noise goes on where it was when the process is gone."""
+    trust = session.trust
+    return replace(session, trust=replace(trust, states=NoiseStates(folder))) if isinstance(trust, Central) else session
+
+
+def _forget(folder: Path) -> None:
+    """Removes the noise of a run that is complete: who reads it can take it off the answers.
+
+    Raises:
+        Unwritten: the storage refused.
+    """
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise Unwritten(
+            f"{str(folder)!r} could not be removed ({error.strerror}): remove it, it holds the noise of the answers"
+        ) from error

@@ -45,18 +45,22 @@ def print_trained(console: Console, trained: Trained, folder: Path) -> None:
 
 def _about(job: Job) -> list[tuple[str, str]]:
     plan, unit = job.training.plan, job.recipe.data.unit
-    everybody = plan.cohort == plan.population
-    asked = (
-        f"all {plan.population:,}" if everybody else f"about {plan.cohort:,.0f} of {plan.population:,} by secret coins"
-    )
     epsilon = f"{plan.epsilon:.3g} at δ = {plan.delta:.3g} for the model"
-    if not everybody:
+    if plan.sampling_rate < 1:
         epsilon += f"; {plan.epsilon_if_seen:.3g} against who sees the cohorts"
     return [
         ("model", f"{job.training.model.size:,} parameters, {job.recipe.procedure.algorithm}"),
-        ("rounds", f"{plan.rounds}, each of {asked} ({unit} by {unit})"),
+        ("rounds", f"{plan.rounds}, each of {_asked(job)} ({unit} by {unit})"),
         ("epsilon", epsilon),
     ]
+
+
+def _asked(job: Job) -> str:
+    plan, turns = job.training.plan, job.recipe.procedure.participations
+    if plan.cohort == plan.population:
+        return f"all {plan.population:,}"
+    how = "by secret coins" if turns is None else f"in turn, {turns} times each"
+    return f"about {plan.cohort:,.0f} of {plan.population:,} {how}"
 
 
 def _print(console: Console, rows: list[tuple[str, str]]) -> None:
@@ -85,7 +89,7 @@ def _worth(forecast: Forecast) -> str:
         return ""
     error = float(np.ravel(np.asarray(figure.standard_error, dtype=float)).max())
     of = ", of the sum over clients" * (figure.of == "sum")
-    return f"at best ± {shown(error, error)}{of}, {percent(figure.cost.units, forecast.balance.cap)} of the budget each"
+    return f"at most ± {shown(error, error)}{of}, {percent(figure.cost.units, forecast.balance.cap)} of the budget each"
 
 
 def _verdict(job: Job, forecast: Forecast, made: int) -> str:

@@ -7,7 +7,7 @@ queries, models and their libraries.
 >>> from fedanalytics import datasets
 >>> train, test = datasets.digits().split(by="client", test=0.2, seed=0)
 >>> train, test
-(ClientDatasets(11 clients, ... examples), ClientDatasets(3 clients, ... examples))
+(ClientDatasets(9 clients, 1,167 examples), ClientDatasets(5 clients, 630 examples))
 >>> features, labels = train.dataset("block-00") if "block-00" in train.client_ids else test.dataset("block-00")
 >>> features.shape, features.dtype, labels[:5]
 ((130, 8, 8), dtype('float32'), array([0, 1, 2, 3, 4]))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fedanalytics._validate import did_you_mean, one_of, probability, whole
 from fedanalytics.datasets.arrays import Examples, as_classes, as_features, as_labels, examples
-from fedanalytics.datasets.seeds import seeded
+from fedanalytics.datasets.seeds import coin, seeded
 from fedanalytics.errors import BadArgument
 
 Reader = Callable[[str], Examples]
@@ -107,10 +107,13 @@ class ClientDatasets:
 
         Args:
             by: "sample": of each client's n examples, ``test * n`` rounded are for testing, but never all, so that a
-                client with few examples only trains; "client": ``test`` of the clients, rounded, at least one, are for
-                testing, and never seen in training.
+                client with few examples only trains; "client": each client is for testing with probability ``test``,
+                and then never seen in training.
             test: the fraction for testing, strictly between 0 and 1.
-            seed: which ones; by sample, a client's choice depends on nothing but the seed, its id and its size.
+            seed: which ones. By sample, a client's choice depends on nothing but the seed, its id and its size; by
+                client, on nothing but the seed, ``test`` and its id: one client more or less moves no other, so that
+                what is promised to each holds for training and evaluation together. To split by client twice at the
+                same ``test``, take another seed.
 
         Raises:
             BadArgument: an argument is out of range, or nothing would be left for one of the two.
@@ -126,12 +129,13 @@ class ClientDatasets:
         return self._by_client(test, seed) if by == "client" else self._by_sample(test, seed)
 
     def _by_client(self, test: float, seed: int) -> tuple[ClientDatasets, ClientDatasets]:
-        if len(self) < 2:
-            raise BadArgument("split by client needs at least 2 clients, got 1; split by='sample'")
-        count = min(max(_rounded(test * len(self)), 1), len(self) - 1)
-        order = seeded(seed, "split by client").permutation(len(self))
-        ids = [self.client_ids[position] for position in order]
-        return self.only(ids[count:]), self.only(ids[:count])
+        held = {c for c in self.client_ids if coin(seed, "split by client", float(test), c) < test}
+        if len(held) in {0, len(self)}:
+            raise BadArgument(
+                f"test={test:g}: the split by client leaves nobody to train, or nobody to evaluate on; take another "
+                "test= or seed=, or by='sample'"
+            )
+        return self.only(set(self.client_ids) - held), self.only(held)
 
     def _by_sample(self, test: float, seed: int) -> tuple[ClientDatasets, ClientDatasets]:
         held = {c: min(_rounded(test * n), n - 1) for c, n in zip(self.client_ids, self.sizes, strict=True)}

@@ -1,4 +1,4 @@
-"""A seed and names -> a generator: whoever knows both makes the same data again, whatever was drawn before."""
+"""A seed and names -> a generator or a coin: who knows both makes the same again, whatever was drawn before."""
 
 from __future__ import annotations
 
@@ -17,5 +17,18 @@ def seeded(seed: int, *names: object) -> Generator:
         >>> seeded(0, "split", "a").integers(100) == seeded(0, "split", "a").integers(100)
         np.True_
     """
-    digest = hashlib.sha256(repr((seed, *names)).encode()).digest()
-    return Generator(PCG64(int.from_bytes(digest, "big")))
+    return Generator(PCG64(int.from_bytes(_digest(seed, *names), "big")))
+
+
+def coin(seed: int, *names: object) -> float:
+    """A number in [0, 1), as if drawn uniformly, of its own for each seed and names; it costs a hash.
+
+    Example:
+        >>> coin(0, "split", "a") == coin(0, "split", "a") != coin(0, "split", "b")
+        True
+    """
+    return (int.from_bytes(_digest(seed, *names)[:8], "big") >> 11) * 2.0**-53
+
+
+def _digest(seed: int, *names: object) -> bytes:
+    return hashlib.sha256(repr((seed, *names)).encode()).digest()

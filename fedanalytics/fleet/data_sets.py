@@ -46,10 +46,10 @@ class DatasetFleet:
         self.roster = len(self._data)
         self._given = None if names is None else tuple(map(str, names))
         self.columns: dict[str, str] = {}
-        self._loaded: dict[str, Any] = {}
+        self._loaded: dict[str, tuple[Any, Any]] = {}
 
     def check(self, work: Work, *, text: bool | None = None) -> None:  # noqa: ARG002  # code returns numbers
-        """Reads the data as the code does, once: what is wrong with it is found before anything is paid.
+        """Reads the data as the code does, once for all that reads alike: faults are found before anything is paid.
 
         Raises:
             BadArgument: a work that is no registered code, or data that it cannot read.
@@ -127,9 +127,13 @@ class DatasetFleet:
         return True
 
     def _load(self, code: Code) -> Any:
-        if code.name not in self._loaded:
-            self._loaded[code.name] = code.load(self._data)
-        return self._loaded[code.name]
+        """What the code reads, kept until another of its name reads for another purpose (`reads`: a model, a loss)."""
+        reads = getattr(code, "reads", code)  # what does not say is like nothing else
+        known, loaded = self._loaded.get(code.name, (None, None))
+        if known != reads:
+            loaded = code.load(self._data)
+            self._loaded[code.name] = reads, loaded
+        return loaded
 
     def _drawn(self, cohort: Cohort | None) -> npt.NDArray[np.int64]:
         return np.arange(self.roster) if cohort is None else np.flatnonzero(cohort(self.roster))

@@ -15,7 +15,7 @@ from fedanalytics.learning.engines import EngineName
 from fedanalytics.learning.local import Floats, Integers, LocalTraining
 from fedanalytics.learning.losses import Loss, cross_entropy, hits, per_example
 from fedanalytics.learning.model import Model
-from fedanalytics.learning.probing import Shapes, check_labels, probe
+from fedanalytics.learning.probing import answer
 from fedanalytics.learning.training import train_in_chunks
 
 _ROWS = 1024  # examples at a time
@@ -68,9 +68,10 @@ def evaluate(model: Model, parameters: npt.ArrayLike, clients: Clients, loss_fn:
         ([0.693, 0.693], [1.0, 2.0], 0.5)
     """
     held = clients.to(model.dtype)
-    scored = _check(model, held, loss_fn)
+    found = answer(model, loss_fn, held)
     module, losses_of = model.module(parameters), per_example(loss_fn)
     figures = np.array([_figures(module, pair, losses_of) for pair in held.examples])
+    scored = found is not None and found.classes is not None
     return Evaluation(figures[:, 0], figures[:, 1] if scored else None, clients.sizes)
 
 
@@ -117,15 +118,6 @@ def personalise(
             figures[client] = _figures(module, rest.examples[client], losses_of)
     after = Evaluation(figures[:, 0], None if before.correct is None else figures[:, 1], rest.sizes)
     return Personalised(before, after)
-
-
-def _check(model: Model, clients: Clients, loss_fn: Loss) -> bool:
-    """Whether labels are classes."""
-    if not clients.sizes.any():
-        return False
-    answer = probe(model, loss_fn, Shapes.of(clients))
-    check_labels(clients, answer)
-    return answer.classes is not None
 
 
 @torch.no_grad()

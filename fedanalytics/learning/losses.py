@@ -41,11 +41,12 @@ def per_example(loss_fn: Loss) -> Loss:
     return losses
 
 
-def check_loss(loss_fn: Loss, outputs: torch.Tensor, labels: torch.Tensor) -> None:
-    """Whether a loss takes these outputs and labels.
+def check_loss(loss_fn: Loss, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The losses, if the function takes these outputs and labels.
 
     Raises:
-        BadArgument: it raises, warns (torch warns of shapes that broadcast), or does not give one number per example.
+        BadArgument: it raises, warns (torch warns of shapes that broadcast), does not give one number per example, or
+            chooses among classes of which the outputs have one.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -62,6 +63,27 @@ def check_loss(loss_fn: Loss, outputs: torch.Tensor, labels: torch.Tensor) -> No
             f"loss_fn= must give one loss per example, or take reduction='none'; for {len(outputs)} examples it gave "
             f"shape {shape}"
         )
+    if outputs.ndim > 1 and outputs.shape[1] == 1 and _chooses(loss_fn, outputs, labels):
+        name = getattr(loss_fn, "__name__", type(loss_fn).__name__)
+        raise BadArgument(
+            f"loss_fn={name} chooses among a model's outputs, and model_fn= builds one with 1 output per example: no "
+            "label but 0 fits it, and it learns nothing. Give the model one output per class (2 for the labels 0 and "
+            "1), or take a loss of a single number, such as the binary cross entropy with logits of outputs[:, 0]"
+        )
+    return losses
+
+
+def _chooses(loss_fn: Loss, outputs: torch.Tensor, labels: torch.Tensor) -> bool:
+    """Whether a loss reads labels as places among the outputs, of which there is one: then it has no place 1."""
+    if isinstance(loss_fn, nn.CrossEntropyLoss) or loss_fn is cross_entropy:
+        return True
+    if labels.is_floating_point():
+        return False
+    try:
+        per_example(loss_fn)(outputs, torch.ones_like(labels))
+    except Exception:  # noqa: BLE001  # torch's own and the user's functions raise many types
+        return True
+    return False
 
 
 def is_cross_entropy(loss_fn: Loss) -> bool:

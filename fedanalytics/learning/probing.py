@@ -43,10 +43,12 @@ class Answer:
     Attributes:
         classes: how many classes the labels choose from; None if they are not classes.
         random: whether training draws random numbers, as dropout does.
+        descends: whether the loss has a gradient in the trained parameters.
     """
 
     classes: int | None
     random: bool
+    descends: bool
 
 
 @functools.lru_cache(maxsize=64)
@@ -55,16 +57,29 @@ def probe(model: Model, loss_fn: Loss, shapes: Shapes) -> Answer:
 
     Raises:
         BadArgument: the model does not take such examples, or does not give one output for each; or the loss does not
-            take the outputs with such labels.
+            take the outputs with such labels, or chooses among classes of which there is one.
     """
     x, y = shapes.zeros(2)
     module = model.module().train()
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
         before = torch.get_rng_state()
         outputs = _outputs(module, x)
         random = not torch.equal(before, torch.get_rng_state())
-    check_loss(loss_fn, outputs, y)
-    return Answer(classes(outputs, y), random)
+        losses = check_loss(loss_fn, outputs, y)
+    return Answer(classes(outputs, y), random, losses.requires_grad)
+
+
+def answer(model: Model, loss_fn: Loss, clients: Clients) -> Answer | None:
+    """What `probe` finds for these clients, their labels checked; None if nobody has examples.
+
+    Raises:
+        BadArgument: as `probe` and `check_labels`.
+    """
+    if not clients.sizes.any():
+        return None
+    found = probe(model, loss_fn, Shapes.of(clients))
+    check_labels(clients, found)
+    return found
 
 
 def _outputs(module: Any, x: torch.Tensor) -> torch.Tensor:
@@ -78,6 +93,20 @@ def _outputs(module: Any, x: torch.Tensor) -> torch.Tensor:
         found = f"shape {tuple(outputs.shape)}" if isinstance(outputs, torch.Tensor) else type(outputs).__name__
         raise BadArgument(f"model_fn= must build a module with one output per example; for {len(x)} it gives {found}")
     return outputs
+
+
+def check_descends(found: Answer) -> None:
+    """Whether there is anything to train by.
+
+    Raises:
+        BadArgument: the loss has no gradient: every step would fail.
+    """
+    if not found.descends:
+        raise BadArgument(
+            "loss_fn= has no gradient in the trained parameters of the model, so that nothing can be learnt: it counts "
+            "(argmax, a comparison), or the model detaches its outputs; take a loss that changes with them, such as "
+            "the cross entropy"
+        )
 
 
 def check_labels(clients: Clients, found: Answer) -> None:

@@ -18,7 +18,7 @@ from fedanalytics.learning.dense import Dense
 from fedanalytics.learning.engines import Engine, EngineName, choose
 from fedanalytics.learning.local import Floats, Integers, LocalTraining
 from fedanalytics.learning.model import Model, Vector
-from fedanalytics.learning.probing import Shapes, check_labels, probe
+from fedanalytics.learning.probing import Shapes, check_descends, check_labels, probe
 from fedanalytics.learning.schedule import Chunk, batches, chunks, counts, pack
 from fedanalytics.learning.sequential import Sequential
 from fedanalytics.learning.vectorised import Vectorised
@@ -37,7 +37,8 @@ class Updates:
         losses: shape (k,): the mean loss over all that a client read, each example before the step that it took part
             in; NaN for a client that read nothing or diverged.
         accuracies: shape (k,): the fraction classified rightly, likewise; NaN if labels are no classes.
-        diverged: shape (k,): whose loss or update was not finite; their update is zero.
+        diverged: shape (k,): whose loss or update, or the square of its norm in the model's dtype, was not finite;
+            their update is zero.
     """
 
     positions: Integers
@@ -107,12 +108,12 @@ def train_in_chunks(
     vmap they do not: sigmoid, GELU and others round differently at the end of a tensor than within. `isolated=True`
     keeps to isolated engines.
 
-    A client whose loss or update is not finite at the end contributes zero, and so does one without examples. The
-    number of threads is torch's (`torch.set_num_threads`, OMP_NUM_THREADS).
+    A client that diverged (see `Updates`) contributes zero, and so does one without examples. The number of threads is
+    torch's (`torch.set_num_threads`, OMP_NUM_THREADS).
 
     Raises:
         BadArgument: parameters of another shape, data that does not fit the model or the loss, labels out of range (the
-            client is named), or an engine that cannot train this.
+            client is named), a loss without a gradient, or an engine that cannot train this.
     """
     start = model.tensor(parameters)
     held = clients.to(model.dtype)
@@ -121,6 +122,7 @@ def train_in_chunks(
     shapes = Shapes.of(held)
     answer = probe(model, local.loss_fn, shapes)
     check_labels(held, answer)
+    check_descends(answer)
     chosen = choose(model, local, shapes, engine, isolated=isolated)
     task = _Task(chosen, answer.classes is not None, model, start, held, local, training_round, threading.local())
     workers = 1 if chosen.random else torch.get_num_threads()
@@ -212,14 +214,14 @@ def _accompanied(chunk: Chunk, steps: Integers) -> Chunk:
 
 
 def _pooled(task: Callable[[Chunk], Updates], parts: Sequence[Chunk], workers: int) -> Iterator[Updates]:
-    """Chunks in threads that do not split operations further, a few ahead of who reads the results."""
+    """Chunks in threads that do not split operations further, one ahead of who reads the results."""
     threads = torch.get_num_threads()
     waiting: deque[Future[Updates]] = deque()
     try:
         with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             for part in parts:
                 waiting.append(pool.submit(task, part))
-                if len(waiting) > 2 * workers:
+                if len(waiting) > workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

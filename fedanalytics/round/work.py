@@ -71,7 +71,10 @@ class Code(Protocol):
         ...
 
     def load(self, data: Any) -> Any:
-        """Data as the code reads it: checked once, kept by the fleet for every code of this name.
+        """Data as the code reads it: checked once, and kept by the fleet for codes of this name with equal `reads`.
+
+        What `reads` says (a hashable value, such as the model and the loss) is all that this depends on; a code
+        without it has its data loaded for itself alone.
 
         Raises:
             BadArgument: the data cannot be read; what is wrong with it is its operator's to know.

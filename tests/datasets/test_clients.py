@@ -72,13 +72,47 @@ def test_a_split_by_sample_is_disjoint_and_covers(sizes, test, seed):
     assert [len(y) for _, y in held.pairs()] == list(held.sizes)
 
 
-@given(SIZES.filter(lambda sizes: len(sizes) > 1), FRACTIONS, SEEDS)
+def sides(source, test, seed):
+    """(train, test) of a split by client as sets; None where it is refused since one of them would be empty."""
+    try:
+        return tuple(set(part.client_ids) for part in source.split("client", test=test, seed=seed))
+    except BadArgument:
+        return None
+
+
+@given(SIZES, FRACTIONS, SEEDS)
 def test_a_split_by_client_is_disjoint_and_covers(sizes, test, seed):
     source = numbered(sizes)
+    if sides(source, test, seed) is None:
+        return
     train, held = source.split("client", test=test, seed=seed)
     assert sorted([*train.client_ids, *held.client_ids]) == list(source.client_ids)
-    assert len(held) == min(max(int(test * len(source) + 0.5), 1), len(source) - 1)
     assert contents(train) | contents(held) == contents(source)
+
+
+@given(st.lists(st.text(min_size=1), min_size=2, max_size=30, unique=True), FRACTIONS, st.integers(0, 5))
+def test_a_client_more_moves_no_other_between_training_and_test(ids, test, seed):
+    """Else the model and its figures on neighbouring data would differ by more than one client."""
+    whole, fewer = (sides(numbered(dict.fromkeys(names, 1)), test, seed) for names in (ids, ids[1:]))
+    if whole and fewer:
+        assert fewer == tuple(part - {ids[0]} for part in whole)
+
+
+def test_a_split_by_client_holds_the_fraction_and_ids_that_utf8_does_not_hold():
+    source = numbered(dict.fromkeys([f"{i}" for i in range(2_000)] + ["\ud800"], 1))
+    for test in (0.1, 0.5, 0.9):
+        _, held = source.split("client", test=test)
+        assert abs(len(held) - 2_001 * test) < 4 * np.sqrt(2_001 * test * (1 - test))
+
+
+def test_a_split_by_client_of_a_split_by_client_is_one_more_or_refused():
+    """One coin for both would hold 0.05 of 0.8 back instead of a quarter."""
+    rest, _ = numbered(dict.fromkeys([f"{i}" for i in range(2_000)], 1)).split("client", test=0.2)
+    _, validation = rest.split("client", test=0.25)
+    assert 0.2 < len(validation) / len(rest) < 0.3
+    with pytest.raises(BadArgument, match="leaves nobody to train, or nobody to evaluate on; take another test= or"):
+        rest.split("client", test=0.2)
+    assert 0.15 < len(rest.split("client", test=0.2, seed=1)[1]) / len(rest) < 0.25
 
 
 @given(SIZES, SEEDS)
@@ -131,7 +165,7 @@ def test_splits_that_cannot_be_meant(arguments, message):
 
 
 def test_one_client_cannot_be_split_by_client():
-    with pytest.raises(BadArgument, match="at least 2 clients, got 1; split by='sample'"):
+    with pytest.raises(BadArgument, match=r"leaves nobody .* or by='sample'"):
         numbered({"a": 3}).split("client")
 
 

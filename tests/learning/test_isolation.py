@@ -92,6 +92,18 @@ def test_a_client_that_diverges_is_alone_in_that(make, engine):
 
 
 @pytest.mark.parametrize("engine", ["sequential", "vmap", "dense"])
+def test_an_update_whose_norm_overflows_when_squared_is_zero(engine):
+    """Its coordinates are finite, and so is its loss; 1e20 squared is not in float32."""
+    model = Model.of(lambda: nn.Linear(2, 2))
+    clients = Clients.of([(np.full((1, 2), size, np.float32), [0]) for size in (1e20, 1e18)])
+    found = train(model, np.zeros(6), clients, LocalTraining(1.0), engine=engine)
+    assert found.diverged.tolist() == [True, False]
+    assert not found.values[0].any()
+    assert np.isnan(found.losses[0])
+    assert found.values[1].any()
+
+
+@pytest.mark.parametrize("engine", ["sequential", "vmap", "dense"])
 def test_what_nobody_reads_does_not_count(engine):
     """One step of a client that could take three: a row that is not finite matters only where it is read."""
     model = Model.of(MODELS["wide"][1])

@@ -4,7 +4,7 @@ Enters: plans, the query that training is, adaptive clipping, checkpoints, evalu
 out: how clients train (one level up), noise, ledgers, trust models (the session's, which is handed in).
 """
 
-from fedanalytics.learning.private.checkpoints import Checkpoint, Row
+from fedanalytics.learning.private.checkpoints import Checkpoint, Made, Row
 from fedanalytics.learning.private.clipping import AdaptiveClip, Clip, FixedClip
 from fedanalytics.learning.private.evaluating import evaluation
 from fedanalytics.learning.private.planning import Plan, plan
@@ -17,6 +17,7 @@ __all__ = [
     "Checkpoint",
     "Clip",
     "FixedClip",
+    "Made",
     "Plan",
     "Progress",
     "Result",

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedanalytics.learning.private.checkpoints import Row
+from fedanalytics.learning.private.planning import Plan
 from fedanalytics.learning.private.training import Training, described
+from fedanalytics.learning.private.unsampled import UnsampledPlan
 from fedanalytics.round.asking import Session
 from fedanalytics.round.canonical import canonical
 
@@ -65,7 +67,7 @@ def card(training: Training, session: Session, release: Any, history: Sequence[R
         ("delta", budget.delta),
         ("accounting", f"budget {budget.name!r}: {budget.filter.rule}"),
         ("event", receipt.event),
-        ("sampling", receipt.sampling or "none: every client is asked in every round"),
+        ("sampling", receipt.sampling or _unsampled(plan)),
         ("trust model", receipt.trust),
         ("guarantee", receipt.guarantee or "against everybody but the server, which sees each update"),
         ("ledger entry", f"{receipt.entry}, {receipt.hash}"),
@@ -90,6 +92,13 @@ def card(training: Training, session: Session, release: Any, history: Sequence[R
         ("unit", "a client is no person if one person has several, or several share one"),
     )
     return Card((("Data", data), ("Privacy", privacy), ("Training", rounds), ("Limits", limits)))
+
+
+def _unsampled(plan: Plan | UnsampledPlan) -> str:
+    if not isinstance(plan, UnsampledPlan) or plan.separation == 1:
+        return "none: every client is asked in every round"
+    turns = plan.rounds // plan.separation
+    return f"none: each client is asked in {turns} of the rounds, and everybody may know in which; noise is correlated"
 
 
 def _cell(value: Any) -> str:

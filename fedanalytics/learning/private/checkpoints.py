@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from fedanalytics.errors import BadArgument
 from fedanalytics.learning.algorithm import State
+from fedanalytics.learning.model import Vector
 from fedanalytics.learning.private.training import Progress
 
 _VERSION = "1"
@@ -36,6 +37,18 @@ class Row:
     clip: float
     unclipped: float | None
     step: float
+
+
+@dataclass(frozen=True, eq=False)
+class Made(Row):
+    """The same as it is told when the round has been made, with the model that it came to.
+
+    Attributes:
+        parameters: after the round, shape (size,), not to be written to; made of noisy sums, like the rest. Who keeps
+            all of these keeps a vector per round.
+    """
+
+    parameters: Vector = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -15,7 +15,7 @@ from fedanalytics.errors import BadArgument
 from fedanalytics.learning.algorithm import Algorithm
 from fedanalytics.learning.model import Model, ModelFunction
 from fedanalytics.learning.private.cards import Card, card
-from fedanalytics.learning.private.checkpoints import Checkpoint, Row
+from fedanalytics.learning.private.checkpoints import Checkpoint, Made, Row
 from fedanalytics.learning.private.clipping import Clip, FixedClip
 from fedanalytics.learning.private.planning import Plan
 from fedanalytics.learning.private.training import Progress, Training
@@ -96,7 +96,7 @@ class Keeper:
     folder: str | os.PathLike[str] | None
     every: int
     history: list[Row]
-    progress: Callable[[Row], None] | None
+    progress: Callable[[Made], None] | None
 
     def __call__(self, before: Progress, after: Progress) -> None:
         """After each round."""
@@ -106,7 +106,9 @@ class Keeper:
         if self.folder is not None and (made % self.every == 0 or made == plan.rounds):
             Checkpoint(self.training.fingerprint, self.key, after, tuple(self.history)).save(self.folder)
         if self.progress is not None:
-            self.progress(row)
+            parameters = after.state.parameters.view()
+            parameters.flags.writeable = False
+            self.progress(Made(**asdict(row), parameters=parameters))
 
 
 def train(
@@ -119,7 +121,7 @@ def train(
     key: str = "training",
     checkpoint: str | os.PathLike[str] | None = None,
     every: int = 10,
-    progress: Callable[[Row], None] | None = None,
+    progress: Callable[[Made], None] | None = None,
 ) -> Result:
     """Trains a model on data that stays with its owners, at the plan's epsilon.
 
@@ -138,7 +140,8 @@ def train(
         key: names the run in the budget.
         checkpoint: a folder; None for none.
         every: how many rounds lie between two checkpoints.
-        progress: called with the row of each round.
+        progress: called with the row of each round and the parameters after it, as
+            ``lambda row: show(model.module(row.parameters))``; they are as private as the model in the end.
 
     Raises:
         BadArgument: what cannot be meant, data that does not fit the model, a checkpoint of another run; nothing is

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from functools import cached_property
@@ -17,11 +17,12 @@ from fedanalytics.errors import BadArgument
 from fedanalytics.learning.algorithm import Algorithm, State
 from fedanalytics.learning.clients import Clients
 from fedanalytics.learning.local import LocalTraining
+from fedanalytics.learning.losses import Loss
 from fedanalytics.learning.model import Model, Vector
 from fedanalytics.learning.private.clipping import Clip, FixedClip
 from fedanalytics.learning.private.planning import Plan
 from fedanalytics.learning.private.unsampled import UnsampledPlan
-from fedanalytics.learning.probing import Shapes, check_labels, probe
+from fedanalytics.learning.probing import Answer, answer, check_descends
 from fedanalytics.learning.training import train_in_chunks
 from fedanalytics.round.blocks import Block, Correlated, Noisy, Round, Rounds
 from fedanalytics.round.canonical import digest
@@ -68,13 +69,22 @@ class LocalUpdate:
         settings = {"round": self.training_round, "clip": self.clip, "local": described(self.local)}
         return {"code": self.name, "parameters": sent, **settings}
 
+    @property
+    def reads(self) -> Hashable:
+        """What `load` depends on: a fleet keeps what it loaded for this."""
+        return self.model, self.local.loss_fn
+
     def load(self, data: Any) -> Clients:
         """One pair (features, labels) per client.
 
         Raises:
-            BadArgument: data that does not fit the model, the loss or itself; the client is named.
+            BadArgument: data that does not fit the model, the loss or itself (the client is named); a loss without a
+                gradient.
         """
-        return fitting(data, self.model, self.local)
+        clients, found = fitting(data, self.model, self.local.loss_fn)
+        if found is not None:
+            check_descends(found)
+        return clients
 
     def values(
         self, loaded: Clients, clients: npt.NDArray[np.int64]
@@ -94,18 +104,19 @@ class LocalUpdate:
             yield clients[part.positions], rows
 
 
-def fitting(data: Any, model: Model, local: LocalTraining) -> Clients:
-    """The clients' examples, if the model and the loss can read them, each client's randomness seeded by its own data.
+def fitting(data: Any, model: Model, loss_fn: Loss) -> tuple[Clients, Answer | None]:
+    """The clients' examples, if the model and the loss can read them, and what is known of these; see `answer`.
 
-    (By its place it would be seeded by who else is there: one more client would move every other's update.)
+    Each client's randomness is seeded by its own data. (By its place it would be seeded by who else is there: one more
+    client would move every other's update.)
 
     Raises:
         BadArgument: they cannot; the client is named.
     """
     clients = data if isinstance(data, Clients) else Clients.of(data, model.dtype)
-    if clients.sizes.any():
-        check_labels(clients, probe(model, local.loss_fn, Shapes.of(clients)))
-    return replace(clients, ids=np.array([_own_seed(*pair) for pair in clients.examples], dtype=np.int64))
+    found = answer(model, loss_fn, clients)
+    seeds = np.array([_own_seed(*pair) for pair in clients.examples], dtype=np.int64)
+    return replace(clients, ids=seeds), found
 
 
 def _own_seed(features: torch.Tensor, labels: torch.Tensor) -> int:
