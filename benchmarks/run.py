@@ -18,6 +18,7 @@ for more in (
     "report",
     "learning",
     "digits_by_writer",
+    "silo",
 ):  # each registers its cases
     importlib.import_module(more)
 

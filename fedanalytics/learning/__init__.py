@@ -1,7 +1,8 @@
 """Federated learning: local training of many clients at once, algorithms as two functions, evaluation.
 
 Enters: models as flat vectors, the engines of local training, server optimizers, algorithms, rounds in one process;
-in `private`, training as a query that is paid for. Stays out: noise, ledgers, trust models, fleets: a session's.
+in `private`, training as a query that is paid for; in `silo`, training on the rows of one holder. Stays out: noise,
+ledgers' rules, trust models, fleets: a session's.
 Torch is imported here and nowhere else: this package is imported only by who needs it.
 """
 
@@ -26,6 +27,7 @@ from fedanalytics.learning.private import (
     train,
     unsampled_plan,
 )
+from fedanalytics.learning.silo import SiloPlan, SiloResult, plan_in_silo, train_in_silo
 from fedanalytics.learning.trainer import Metrics, Trainer, build_federated_averaging_process
 from fedanalytics.learning.training import Updates, train_in_chunks
 
@@ -53,6 +55,8 @@ __all__ = [
     "Plan",
     "Result",
     "Sgd",
+    "SiloPlan",
+    "SiloResult",
     "State",
     "Trainer",
     "UnsampledPlan",
@@ -70,7 +74,9 @@ __all__ = [
     "fed_yogi",
     "personalise",
     "plan",
+    "plan_in_silo",
     "train",
     "train_in_chunks",
+    "train_in_silo",
     "unsampled_plan",
 ]
