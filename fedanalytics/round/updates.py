@@ -17,7 +17,7 @@ from fedanalytics.privacy.sensitivity import Sensitivity, bounded
 from fedanalytics.round.blocks import Noisy, chunked_sums
 from fedanalytics.round.estimates import Additive, Floats
 
-_CHUNK = 1 << 22  # numbers per block of clients
+_CHUNK = 1 << 16  # numbers per block of clients: what stays in a cache
 _FINEST = 1 << 20
 
 

@@ -58,10 +58,20 @@ def test_the_bound_holds_even_if_the_scaling_were_wrong(monkeypatch):
         assert clipped[1].any()
 
 
-def test_a_row_cannot_reach_another():
-    rows = np.random.default_rng(5).normal(size=(100, 7))
-    alone = np.concatenate([clipping.clip(rows[i : i + 1], "l2", 1 << 16) for i in range(100)])
-    assert (clipping.clip(rows, "l2", 1 << 16) == alone).all()
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("width", [1, 2, 7, 8, 9, 33, 127, 128, 129, 300, 2410])
+@pytest.mark.parametrize("norm", clipping.NORMS)
+def test_a_row_cannot_reach_another(norm, width, dtype):
+    """Bit for bit, wherever it stands and however many stand there: a sum's sensitivity rests on it."""
+    rows = np.random.default_rng(5).standard_t(1, size=(61, width)).astype(dtype)
+    rows[[3, 17]], rows[5, 0], rows[7] = np.nan, np.inf, np.finfo(dtype).max
+    steps = 1 << max(16, clipping.least_steps(norm, width).bit_length())
+    whole = clipping.clip(rows, norm, steps)
+    for i in range(61):
+        assert (clipping.clip(rows[i : i + 1], norm, steps) == whole[i]).all()
+    for start in range(1, 9):
+        assert (clipping.clip(rows[start : start + 20], norm, steps) == whole[start : start + 20]).all()
+    assert (clipping.clip(np.asfortranarray(rows), norm, steps) == whole).all()
 
 
 @pytest.mark.parametrize("norm", clipping.NORMS)

@@ -215,8 +215,8 @@ def test_an_adaptive_clip_finds_the_quantile(pay, model_fn, clients):
     updates = engines.train(model, model.initial, engines.Clients.of(clients), UNIFORM.local, training_round=39)
     median = np.median(np.linalg.norm(updates.values, axis=1))
     assert result.progress.clip == pytest.approx(median, rel=0.1)
-    settled = [row.unclipped for row in result.history[-20:]]  # each deviates by 0.05, the mean by 0.012
-    assert np.mean(settled) == pytest.approx(0.5, abs=0.06)
+    settled = [row.unclipped for row in result.history[-12:]]  # each deviates by 0.05, the mean by 0.015
+    assert np.mean(settled) == pytest.approx(0.5, abs=0.08)
 
 
 # ---------------------------------------------------------------- stopping and going on
