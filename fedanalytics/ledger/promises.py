@@ -42,4 +42,5 @@ def _changed(terms: Terms) -> str:
     if not terms.amended:
         return ""
     times = "once" if terms.amended == 1 else f"{terms.amended} times"
-    return f"; the cap was amended {times}, and the guarantee is the highest to which it would have been"
+    raised = "the guarantee is the highest to which it would have been raised, whatever the answers"
+    return f"; the cap was amended {times}, and {raised}"

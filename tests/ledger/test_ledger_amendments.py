@@ -84,7 +84,8 @@ class TestAnAmendment:
                 again.budget("aircraft", epsilon=1.0, delta=1e-6)
             assert again.budget("aircraft", epsilon=2.0, delta=1e-6).cap == budget.cap
             assert again.budget("aircraft").promise.endswith(
-                "for good; the cap was amended once, and the guarantee is the highest to which it would have been"
+                "for good; the cap was amended once, and the guarantee is the highest to which it would have been "
+                "raised, whatever the answers"
             )
 
     def test_leaves_all_other_terms_as_they_are(self, ledger):
