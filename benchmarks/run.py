@@ -19,6 +19,7 @@ for more in (
     "learning",
     "digits_by_writer",
     "silo",
+    "auditing",
 ):  # each registers its cases
     importlib.import_module(more)
 
