@@ -136,6 +136,15 @@ class Standing:
         amounts = {name: (spent.actors.get(name, 0), cap) for name, cap in caps.items()}
         return {name: tuple(amount(n, terms.delta, terms.rule) for n in pair) for name, pair in amounts.items()}  # type: ignore[misc]
 
+    @property
+    def audits(self) -> tuple[tuple[int, dict[str, Any]], ...]:
+        """(entry, report) of each audit of its claims that was recorded, oldest first."""
+        with self._store.read() as connection:
+            rows = tables.audits(connection)
+        bodies = [(seq, entries.parsed(seq, body)) for seq, body in rows]
+        mine = [(seq, body) for seq, body in bodies if (body["type"], body["budget"]) == ("audit", self.name)]
+        return tuple((seq, body["report"]) for seq, body in mine)
+
     def __repr__(self) -> str:
         try:
             terms, spent, _ = self._now()

@@ -130,6 +130,12 @@ def answers(connection: Connection, reservation: int) -> tuple[Stored, ...]:
     return tuple(Stored(*row) for row in rows)
 
 
+def audits(connection: Connection) -> list[tuple[int, str]]:
+    """(seq, body) of the entries that say that they are audits; a text in another may say so too."""
+    rows = connection.execute("SELECT seq, body FROM entry WHERE body LIKE ? ORDER BY seq", ('%"type":"audit"%',))
+    return rows.fetchall()
+
+
 def results(connection: Connection) -> Iterator[Stored]:
     """Every stored answer."""
     for row in connection.every("SELECT * FROM result"):

@@ -167,6 +167,12 @@ class TestAnAudit:
         assert budget.spent == before
         ledger.budget("aircraft").record_audit(REPORT | {"verdict": "violated"})
         ledger.budget("aircraft").record_audit({"verdict": "consistent", "audits": {"mean": REPORT}})
+        ledger.budget("other", rho=1).record_audit(REPORT)
+        assert [(seq, report["verdict"]) for seq, report in budget.audits] == [
+            (3, "consistent"),
+            (4, "violated"),
+            (5, "consistent"),
+        ]
         found = ((3, "consistent"), (4, "violated"), (5, "consistent"))
         assert verify(ledger).budgets["aircraft"].audits == found
 

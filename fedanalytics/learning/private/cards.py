@@ -13,6 +13,8 @@ from fedanalytics.learning.private.unsampled import UnsampledPlan
 from fedanalytics.round.asking import Session
 from fedanalytics.round.canonical import canonical
 
+_SHOWN = 3  # audits
+
 
 @dataclass(frozen=True)
 class Card:
@@ -84,7 +86,7 @@ def card(training: Training, session: Session, release: Any, history: Sequence[R
         ("parameters", training.model.size),
     )
     limits = (
-        ("audit", "none yet: fa.audit_training measures what the model gives away"),
+        ("audit", audited(budget.audits) or "none yet: fa.audit_training measures what a run gives away"),
         (
             "hyper-parameters",
             "what was tried before on the same data costs too, and stands in the ledger if it was paid",
@@ -92,6 +94,24 @@ def card(training: Training, session: Session, release: Any, history: Sequence[R
         ("unit", "a client is no person if one person has several, or several share one"),
     )
     return Card((("Data", data), ("Privacy", privacy), ("Training", rounds), ("Limits", limits)))
+
+
+def audited(audits: Sequence[tuple[int, Mapping[str, Any]]]) -> str:
+    """What audits of a budget's claims found, the newest first.
+
+    Example:
+        >>> audited([(9, {"verdict": "consistent", "unit": "epsilon", "lower_bound": 0.42, "limit": 4.0})])
+        'consistent (entry 9): epsilon >= 0.42 was certified, the claim admits 4'
+    """
+    return "; ".join(_found(seq, report) for seq, report in reversed(audits[-_SHOWN:]))
+
+
+def _found(seq: int, report: Mapping[str, Any]) -> str:
+    verdict = f"{report.get('verdict')} (entry {seq})"
+    bound, limit = report.get("lower_bound"), report.get("limit")
+    if not (isinstance(bound, float | int) and isinstance(limit, float | int)):
+        return verdict
+    return f"{verdict}: {report.get('unit')} >= {bound:.3g} was certified, the claim admits {limit:.3g}"
 
 
 def _unsampled(plan: Plan | UnsampledPlan) -> str:

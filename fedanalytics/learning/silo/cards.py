@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from fedanalytics.learning.private.cards import Card
+from fedanalytics.learning.private.cards import Card, audited
 from fedanalytics.learning.private.training import described
 from fedanalytics.learning.silo.gradients import Gradients
 from fedanalytics.learning.silo.planning import SiloPlan
@@ -22,7 +22,6 @@ def limits_of(plan: SiloPlan) -> Section:
     """What the plan does not promise: asked before a run is paid, since nothing may fail once it is."""
     return (
         *((f"epsilon of a person with {k} rows", plan.epsilon_of(k)) for k in _ROWS),
-        ("audit", "none yet"),
         (
             "hyper-parameters",
             "what was tried before on the same data costs too, and stands in the ledger if it was paid",
@@ -63,4 +62,5 @@ def card(
         ("parameters", run.model.size),
         ("sha256 of the parameters", sha256),
     )
-    return Card((("Data", data), ("Privacy", privacy), ("Training", training), ("Limits", limits)))
+    audit = ("audit", audited(budget.audits) or "none yet")
+    return Card((("Data", data), ("Privacy", privacy), ("Training", training), ("Limits", (audit, *limits))))

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import re
 import signal
 import subprocess
 import sys
@@ -217,6 +218,23 @@ def test_an_adaptive_clip_finds_the_quantile(pay, model_fn, clients):
     assert result.progress.clip == pytest.approx(median, rel=0.1)
     settled = [row.unclipped for row in result.history[-12:]]  # each deviates by 0.05, the mean by 0.015
     assert np.mean(settled) == pytest.approx(0.5, abs=0.08)
+
+
+def test_the_card_says_what_audits_found(pay, model_fn):
+    found = plan(target_epsilon=4, **{**SMALL, "rounds": 2})
+    session = pay(found)
+    first = train(model_fn, session, found, algorithm=UNIFORM)
+    assert "none yet" in first.card.to_json()["Limits"]["audit"]
+    for bound in (0.1, 0.2, 0.3, 0.45):
+        report = {"verdict": "consistent", "claim": "epsilon 4", "unit": "epsilon", "lower_bound": bound, "limit": 4.0}
+        session.budget.record_audit(report)
+    session.budget.record_audit({"verdict": "violated", "claim": "of several", "audits": {}, "note": '"type":"audit"'})
+    again = train(model_fn, session, found, algorithm=UNIFORM).card.to_json()["Limits"]["audit"]
+    assert re.fullmatch(
+        r"violated \(entry \d+\); consistent \(entry \d+\): epsilon >= 0\.45 was certified, the claim admits 4; "
+        r"consistent \(entry \d+\): epsilon >= 0\.3 was certified, the claim admits 4",
+        again,
+    )
 
 
 # ---------------------------------------------------------------- stopping and going on
