@@ -21,6 +21,8 @@ from fedanalytics.privacy import events, units
 from fedanalytics.privacy.filters import Declared, Filter, Zcdp
 from fedanalytics.privacy.relations import Relation
 
+_PLAN = ("question", "event", "units", "trust")
+_MANY = 4096  # plans that are kept: few differ
 _SLACK = 1e-9  # of a cap's promise: elementary functions differ in their last bits between machines
 
 
@@ -42,6 +44,7 @@ class Replay:
         self._answered: dict[str, set[int]] = {}
         self._keys: dict[tuple[str, str], str] = {}
         self._claimed: dict[str, frozenset[float]] = {}
+        self._plans: dict[str, tuple[dict[str, Any], str]] = {}  # by digest: checked, with its event as text
         self._newest = ""
         self._steps = {
             "open": self._open,
@@ -119,13 +122,18 @@ class Replay:
 
     def _reserve(self, seq: int, body: dict[str, Any]) -> None:
         account, cost, id_, key = self.accounts[body["budget"]], body["units"], body["reservation"], body["key"]
-        terms, event = account.terms, text(body["event"])
+        terms, plan = account.terms, {name: body[name] for name in _PLAN}
+        known = self._plans.get(body["digest"])
+        event = known[1] if known is not None and known[0] == plan else text(plan["event"])
         whose = (body["unit"], body["dataset"], body["relation"])
         _hold(whose == (terms.unit, terms.dataset, terms.relation), "it counts other people than its budget")
         price = _price(event, terms.relation, terms.rule)
         _hold(cost >= price, f"{cost} units do not pay for its event, which costs {price}")
-        plan = {name: body[name] for name in ("question", "event", "units", "trust")}
-        _hold(sha256(text(plan)) == body["digest"], "its digest is not that of its plan")
+        if known is None or known[0] != plan:
+            _hold(sha256(text(plan)) == body["digest"], "its digest is not that of its plan")
+            if len(self._plans) >= _MANY:
+                self._plans.clear()
+            self._plans[body["digest"]] = plan, event
         _hold(id_ not in self.reservations, f"reservation {id_} exists already")
         _hold((terms.name, key) not in self._keys, f"key {key!r} is taken")
         _admit(account, body)

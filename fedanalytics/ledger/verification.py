@@ -191,7 +191,7 @@ def _chain(connection: Connection, replay: Replay) -> Head:
         if entries.chained(before, seq, body) != hash_:
             raise LedgerCorrupt(f"entry {seq} was changed: its hash is not that of its content")
         try:
-            replay.take(seq, json.loads(body))
+            replay.take(seq, json.loads(body.decode()))
         except _MALFORMED as error:
             raise LedgerCorrupt(f"entry {seq} breaks a rule: {_said(error)}") from error
         last, before = seq, hash_

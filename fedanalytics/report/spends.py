@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias
 
@@ -58,9 +58,8 @@ class Spend(NamedTuple):
         return 0 if self.state == RETURNED else self.units
 
 
-@dataclass(frozen=True)
-class Step:
-    """A budget after an entry that changed it, or at the end of a window.
+class Step(NamedTuple):
+    """A budget after an entry that changed it, or at the end of a window; a named tuple, like a spend.
 
     Attributes:
         spent: in the window, if there are windows.
@@ -204,9 +203,7 @@ class _Reading:
         self.audits: list[Entry] = []
         self.passed_over: Counter[str] = Counter()
         self.unreadable: list[int] = []
-
-    def take(self, entry: Entry) -> None:
-        known = {
+        self.known: Mapping[str, Callable[[Entry], None]] = {
             "open": self._open,
             "bind": self._bind,
             "reserve": self._reserve,
@@ -216,9 +213,11 @@ class _Reading:
             "checkpoint": lambda _: None,
             "audit": self.audits.append,
         }
+
+    def take(self, entry: Entry) -> None:
         type_ = str(entry.body["type"])
-        if type_ in known:
-            known[type_](entry)
+        if type_ in self.known:
+            self.known[type_](entry)
         else:
             self.passed_over[type_] += 1
 
