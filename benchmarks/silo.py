@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from cases import case
 from interleave import Row, ratio
+from learning import dense, narrow, seeded
 from torch import nn
 
 from fedanalytics.learning import Model, Sgd
@@ -26,37 +27,6 @@ from fedanalytics.learning.silo.runs import Run
 
 PEER = importlib.util.find_spec("opacus") is not None
 BATCH, CLIP, RATE = 256, 1.0, 0.1
-
-
-def dense() -> nn.Module:
-    """784-64-10."""
-    return nn.Sequential(nn.Flatten(), nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 10))
-
-
-def convolutional() -> nn.Module:
-    """The two convolutions of Opacus' own MNIST example."""
-    return nn.Sequential(
-        nn.Conv2d(1, 16, 8, 2, padding=3),
-        nn.ReLU(),
-        nn.MaxPool2d(2, 1),
-        nn.Conv2d(16, 32, 4, 2),
-        nn.ReLU(),
-        nn.MaxPool2d(2, 1),
-        nn.Flatten(),
-        nn.Linear(512, 32),
-        nn.ReLU(),
-        nn.Linear(32, 10),
-    )
-
-
-def seeded(make: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
-    """The same initial values at every call."""
-
-    def model_fn() -> nn.Module:
-        torch.manual_seed(0)
-        return make()
-
-    return model_fn
 
 
 def examples() -> tuple[torch.Tensor, torch.Tensor]:
@@ -129,9 +99,9 @@ def silo_steps(folder: Path) -> Iterator[Row]:  # noqa: ARG001  # a case takes t
     for name, make, mode, goal in (
         ("784-64-10", dense, "hooks", 1 / 8),
         ("784-64-10", dense, "ghost", 2.0),
-        ("2 convolutions", convolutional, "hooks", 1 / 1.6),
-        ("2 convolutions", convolutional, "ew", 1 / 1.6),
-        ("2 convolutions", convolutional, "ghost", 1 / 1.6),
+        ("2 convolutions", narrow, "hooks", 1 / 1.6),
+        ("2 convolutions", narrow, "ew", 1 / 1.6),
+        ("2 convolutions", narrow, "ghost", 1 / 1.6),
     ):
         apart = float((Ours(make, 2.0**-20).parameters() - Theirs(make, 0.0, mode).parameters()).abs().max())
         found, quartiles = ratio(Ours(make, 1.0), Theirs(make, 1.0, mode), 21)

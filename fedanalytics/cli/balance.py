@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedanalytics.ledger import Amount, Budget
-from fedanalytics.ledger.entries import now
 from fedanalytics.privacy import units
 
 
@@ -66,7 +65,6 @@ class Balance:
 
 def balance(budget: Budget) -> Balance:
     """The balance of a budget now."""
-    window = budget.window
     return Balance(
         name=budget.name,
         cap=budget.cap,
@@ -77,8 +75,8 @@ def balance(budget: Budget) -> Balance:
         relation=budget.relation.value,
         unit=budget.unit,
         dataset=budget.dataset,
-        window=str(window) if window else None,
-        renews=window.end(window.start(now())) if window else None,
+        window=str(budget.window) if budget.window else None,
+        renews=budget.renews,
         promise=budget.promise,
         spent=budget.spent,
         remaining=budget.remaining,

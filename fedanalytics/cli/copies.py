@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fedanalytics import _validate
@@ -54,11 +54,20 @@ def existing(path: str, name: str) -> Budget:
         LedgerCorrupt: it is damaged, or older than the head beside it.
     """
     with copied(path) as copy:
-        known = copy.budgets()
+        check_known("BUDGET", name, copy.budgets())
+    return Ledger(path).budget(name)
+
+
+def check_known(argument: str, name: str, budgets: Iterable[str]) -> None:
+    """Refuses a name that none of a ledger's budgets has.
+
+    Raises:
+        BadArgument: none has it.
+    """
+    known = tuple(budgets)
     if name not in known:
         near = _validate.did_you_mean(name, known)
-        raise BadArgument(f"BUDGET {name!r}: this ledger has no such budget{near}")
-    return Ledger(path).budget(name)
+        raise BadArgument(f"{argument} {name!r}: this ledger has no such budget{near}")
 
 
 def place(path: str) -> str:

@@ -10,14 +10,13 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from fedanalytics import _validate
+from fedanalytics.cli.copies import check_known
 from fedanalytics.cli.drawings import NARROW, table
 from fedanalytics.cli.exporting import text_of
 from fedanalytics.cli.hints import MaybeText
 from fedanalytics.cli.ledgers import File, Json
 from fedanalytics.cli.screen import screen
 from fedanalytics.cli.spans import part
-from fedanalytics.errors import BadArgument
 from fedanalytics.privacy import units
 from fedanalytics.report import Book, Standing, read, standing
 from fedanalytics.report.forecast import DAYS, Pace
@@ -74,9 +73,8 @@ def alert(
     """For cron: silent while every budget has enough; else one line, and exit code 8."""
     mark = part(at, "--at")
     book = read(file, believing=True)
-    if budget is not None and budget not in book.accounts.by_name:
-        near = _validate.did_you_mean(budget, book.accounts.by_name)
-        raise BadArgument(f"--budget {budget!r}: this ledger has no such budget{near}")
+    if budget is not None:
+        check_known("--budget", budget, book.accounts.by_name)
     low = [each for each in _standings(book) if each.part >= mark and budget in {None, each.name}]
     if low:
         typer.echo("; ".join(map(_warning, low)) + f" (alert at {at.strip()}, ledger {book.place})")

@@ -124,12 +124,14 @@ class Replay:
         account, cost, id_, key = self.accounts[body["budget"]], body["units"], body["reservation"], body["key"]
         terms, plan = account.terms, {name: body[name] for name in _PLAN}
         known = self._plans.get(body["digest"])
-        event = known[1] if known is not None and known[0] == plan else text(plan["event"])
+        if known is not None and known[0] != plan:
+            known = None
+        event = text(plan["event"]) if known is None else known[1]
         whose = (body["unit"], body["dataset"], body["relation"])
         _hold(whose == (terms.unit, terms.dataset, terms.relation), "it counts other people than its budget")
         price = _price(event, terms.relation, terms.rule)
         _hold(cost >= price, f"{cost} units do not pay for its event, which costs {price}")
-        if known is None or known[0] != plan:
+        if known is None:
             _hold(sha256(text(plan)) == body["digest"], "its digest is not that of its plan")
             if len(self._plans) >= _MANY:
                 self._plans.clear()

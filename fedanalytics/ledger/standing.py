@@ -79,6 +79,12 @@ class Standing:
         return self._terms.windows
 
     @property
+    def renews(self) -> str | None:
+        """When the window after the current one begins; None without windows."""
+        terms, spent, _ = self._now()
+        return terms.windows.end(spent.window) if terms.windows else None
+
+    @property
     def promise(self) -> str:
         """What is guaranteed of everything that it pays for, in one sentence."""
         return promise(self._state()[0])

@@ -195,10 +195,12 @@ def shares(account: Account) -> tuple[Share, ...]:
         ...     shares(accounts(ledger.entries()).by_name["aircraft"])
         (Share(actor='ada', spent=0, cap=5000000000),)
     """
-    named = {actor for actor in account.terms.actor_caps or {} if actor != OTHERS}
-    spent = dict.fromkeys(named, 0)
+    caps = account.terms.actor_caps
+    if not caps:
+        return ()
+    spent = dict.fromkeys(caps.keys() - {OTHERS}, 0)
     for spend in account.spends:
-        if spend.window == account.window and account.terms.actor_caps:
+        if spend.window == account.window:
             spent[spend.actor] = spent.get(spend.actor, 0) + spend.paid
     found = ((actor, units_, limit(account.terms, actor)) for actor, units_ in sorted(spent.items()))
     return tuple(Share(actor, units_, cap) for actor, units_, cap in found if cap is not None)

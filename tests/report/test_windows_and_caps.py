@@ -51,7 +51,7 @@ class Life:
 
 
 @pytest.fixture
-def life(monkeypatch):
+def life():
     with pytest.MonkeyPatch.context() as patch:
         made = Life(patch)
         yield made
@@ -73,6 +73,7 @@ def test_what_is_left_is_what_the_ledger_says_after_any_hours(hours):
             account = life.account("weekly").at(life.now)
             assert account.cap - account.spent == budget.remaining.units
             assert account.total == budget.total.units == verify(life.ledger).budgets["weekly"].spent
+            assert account.renews.isoformat() == budget.renews
             assert account.windows == verify(life.ledger).budgets["weekly"].windows
         life.now += 25 * HOUR
         assert standing(life.account("weekly"), life.now).left == budget.remaining.units == budget.cap

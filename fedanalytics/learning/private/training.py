@@ -221,14 +221,9 @@ class Training:
 
     def describe(self) -> dict[str, Any]:
         """The canonical form: the same for a run and for what is left of it."""
-        model = {
-            "names": self.model.names,
-            "shapes": self.model.shapes,
-            "initial": hashlib.sha256(self.model.initial.tobytes()).hexdigest(),
-        }
         return {
             "is": "Training",
-            "model": model,
+            "model": architecture(self.model),
             "local": described(self.algorithm.local),
             "server": described(self.algorithm.server),
             "clip": described(self.clip),
@@ -246,6 +241,12 @@ class Training:
     @property
     def _weight(self) -> float | None:
         return self.clip.weight(self.plan.noise_multiplier, float(self.plan.cohort))
+
+
+def architecture(model: Model) -> dict[str, Any]:
+    """A model as JSON: its parameters' names and shapes, and the hash of their initial values."""
+    initial = hashlib.sha256(model.initial.tobytes()).hexdigest()
+    return {"names": model.names, "shapes": model.shapes, "initial": initial}
 
 
 def described(settings: Any) -> dict[str, Any]:

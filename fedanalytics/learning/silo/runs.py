@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,7 +14,7 @@ from fedanalytics.learning.algorithm import State
 from fedanalytics.learning.losses import Loss
 from fedanalytics.learning.model import Model
 from fedanalytics.learning.optimizers import Optimizer
-from fedanalytics.learning.private.training import Progress, described
+from fedanalytics.learning.private.training import Progress, architecture, described
 from fedanalytics.learning.silo.gradients import Gradients
 from fedanalytics.learning.silo.planning import SiloPlan
 from fedanalytics.learning.silo.releases import Floats, Release
@@ -52,15 +51,10 @@ class Run:
 
     def describe(self) -> dict[str, Any]:
         """The canonical form: what is asked of the data."""
-        model = {
-            "names": self.model.names,
-            "shapes": self.model.shapes,
-            "initial": hashlib.sha256(self.model.initial.tobytes()).hexdigest(),
-        }
         return {
             "is": "TrainingInSilo",
             "unit": UNIT,
-            "model": model,
+            "model": architecture(self.model),
             "optimizer": described(self.optimizer),
             "clip": self.release.clip,
             "loss": getattr(self.loss_fn, "__qualname__", str(self.loss_fn)),

@@ -13,17 +13,6 @@ from fedanalytics.learning.model import Model
 from fedanalytics.learning.silo.rows import Rows
 
 
-def seeded(make, dtype=torch.float32, seed=0):
-    """A model function whose initial values are always the same, and torch's global generator left alone."""
-
-    def model_fn():
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return make().to(dtype)
-
-    return model_fn
-
-
 class Residual(nn.Module):
     """Branches, functions between layers, and a layer without a bias."""
 
@@ -156,8 +145,9 @@ def clipped_by_definition(gradients, clip):
 
 
 @pytest.fixture(scope="session")
-def zoo():
-    """All of the above."""
+def zoo(zoo):
+    """All of the above, and how the other models of this kind are seeded."""
+    seeded = zoo.seeded
     return SimpleNamespace(
         dense=DENSE,
         layers=LAYERS,
